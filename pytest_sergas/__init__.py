@@ -1,0 +1,47 @@
+"""Say what kind of test it is; everything else follows.
+
+The public names are resolved when they are first used (PEP 562): importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AttemptRecord": "pytest_sergas.core.records",
+    "ConfigurationError": "pytest_sergas.errors",
+    "Outcome": "pytest_sergas.core.records",
+    "Policy": "pytest_sergas.core.policy",
+    "PublishError": "pytest_sergas.errors",
+    "RunRecord": "pytest_sergas.core.records",
+    "SergasError": "pytest_sergas.errors",
+    "TestRecord": "pytest_sergas.core.records",
+    "TestType": "pytest_sergas.core.records",
+}
+
+__all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
+
+if TYPE_CHECKING:
+    from pytest_sergas.core.policy import Policy as Policy
+    from pytest_sergas.core.records import AttemptRecord as AttemptRecord
+    from pytest_sergas.core.records import Outcome as Outcome
+    from pytest_sergas.core.records import RunRecord as RunRecord
+    from pytest_sergas.core.records import TestRecord as TestRecord
+    from pytest_sergas.core.records import TestType as TestType
+    from pytest_sergas.errors import ConfigurationError as ConfigurationError
+    from pytest_sergas.errors import PublishError as PublishError
+    from pytest_sergas.errors import SergasError as SergasError
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,107 @@
+"""A run as Prometheus metrics: families of samples, in no particular format.
+
+Every value is that of the last run, so all of them are gauges, but for the histogram of durations, which
+counts the tests of that run. Outcomes that did not occur are there with 0, so that a rule can tell "none
+failed" from "did not run". Node ids appear only in the bounded list of the slowest tests; run ids and
+commits nowhere: each would be a new series for every run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_sergas.core.records import Outcome, RunRecord
+from pytest_sergas.core.summary import TypeSummary
+from pytest_sergas.core.text import one_line
+
+FamilyType = Literal["gauge", "histogram"]
+
+# From a trivial unit test to the built-in timeout.
+DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+TEST_LABEL_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value; ``suffix`` is what a histogram adds to its family's name."""
+
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All samples of one name."""
+
+    name: str
+    type: FamilyType
+    help: str
+    samples: tuple[Sample, ...]
+
+
+HELP: dict[str, tuple[FamilyType, str]] = {
+    "sergas_tests": ("gauge", "Tests of the last run by outcome."),
+    "sergas_success_rate_percent": ("gauge", "Percent of the judged tests that succeeded; NaN when all were skipped."),
+    "sergas_retries": ("gauge", "Repetitions of failed tests in the last run."),
+    "sergas_wall_seconds": ("gauge", "Seconds during which at least one test of the type was running."),
+    "sergas_test_duration_seconds": ("histogram", "Durations of the tests of the last run."),
+    "sergas_slowest_test_seconds": ("gauge", "Durations of the slowest tests of the last run."),
+    "sergas_last_run_timestamp_seconds": ("gauge", "When the last run ended, in seconds since the Unix epoch."),
+    "sergas_last_success_timestamp_seconds": ("gauge", "When the last run without a failure ended."),
+}
+
+
+def succeeded(run: RunRecord, summary: TypeSummary) -> bool:
+    """Whether the tests of one type were all run, at least one was judged, and none failed."""
+    return not run.stopped and summary.failed == 0 and summary.succeeded > 0
+
+
+def run_families(run: RunRecord, summaries: Sequence[TypeSummary]) -> tuple[Family, ...]:
+    """Return the metrics of ``summaries`` (one for each type) as families, in the order of `HELP`.
+
+    The family of the last success is missing when no type succeeded: pushed with POST, the value of an
+    earlier run then stays, which is what "no success for a day" needs.
+    """
+    samples: dict[str, list[Sample]] = {name: [] for name in HELP}
+    for summary in summaries:
+        _add(samples, run, summary)
+    return tuple(
+        Family(name, kind, text, tuple(samples[name])) for name, (kind, text) in HELP.items() if samples[name]
+    )
+
+
+def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary) -> None:
+    key = (("type", summary.type),)
+    percent = summary.success_percent
+    samples["sergas_tests"] += [
+        Sample((*key, ("outcome", outcome.value)), summary.counts[outcome]) for outcome in Outcome
+    ]
+    samples["sergas_success_rate_percent"].append(Sample(key, float("nan") if percent is None else percent))
+    samples["sergas_retries"].append(Sample(key, summary.retries))
+    samples["sergas_wall_seconds"].append(Sample(key, summary.wall_s))
+    samples["sergas_test_duration_seconds"] += _histogram(key, [test.duration_s for test in summary.tests])
+    slowest: dict[str, float] = {}
+    for test in summary.slowest:
+        slowest.setdefault(one_line(test.node_id, TEST_LABEL_LIMIT), test.duration_s)
+    samples["sergas_slowest_test_seconds"] += [
+        Sample((*key, ("test", name)), duration) for name, duration in slowest.items()
+    ]
+    samples["sergas_last_run_timestamp_seconds"].append(Sample(key, run.finished_s))
+    if succeeded(run, summary):
+        samples["sergas_last_success_timestamp_seconds"].append(Sample(key, run.finished_s))
+
+
+def _histogram(key: tuple[tuple[str, str], ...], values: Sequence[float]) -> list[Sample]:
+    below = [0] * (len(DURATION_BUCKETS_S) + 1)
+    for value in values:
+        below[bisect_left(DURATION_BUCKETS_S, value)] += 1
+    samples = []
+    count = 0
+    for bound, here in zip((*map(str, DURATION_BUCKETS_S), "+Inf"), below, strict=True):
+        count += here
+        samples.append(Sample((*key, ("le", bound)), count, "_bucket"))
+    return [*samples, Sample(key, sum(values), "_sum"), Sample(key, count, "_count")]

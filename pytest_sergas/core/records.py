@@ -1,0 +1,230 @@
+"""What happened: one `TestRecord` for each test with every attempt, and one `RunRecord` for the run.
+
+An attempt's outcome is folded from its phases (set-up, call, teardown), the worst phase last to speak:
+
+    crashed > timeout > failed (call) > error (set-up, teardown) > what the call said
+
+A test's outcome is that of its last attempt, except that a test which passed after a failed attempt is
+``flaky``, never ``passed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MESSAGE_LIMIT = 2_000
+TRACE_LIMIT = 16_000
+NAME_LIMIT = 1_000
+UNTYPED = "untyped"
+
+
+class TestType(StrEnum):
+    """The ten kinds of test; each is a pytest marker of the same name."""
+
+    __test__ = False
+
+    UNIT = "unit"
+    INTEGRATION = "integration"
+    PERFORMANCE = "performance"
+    SECURITY = "security"
+    LOAD = "load"
+    REGRESSION = "regression"
+    SMOKE = "smoke"
+    E2E = "e2e"
+    COMPATIBILITY = "compatibility"
+    STRESS = "stress"
+
+
+class Outcome(StrEnum):
+    """How a test, or one attempt at it, ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    XFAILED = "xfailed"
+    XPASSED = "xpassed"
+    FLAKY = "flaky"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    OVER_BUDGET = "over_budget"
+    QUARANTINED = "quarantined"
+
+
+FAILURES = frozenset({Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.OVER_BUDGET})
+SUCCESSES = frozenset({Outcome.PASSED, Outcome.FLAKY, Outcome.XFAILED, Outcome.XPASSED})
+
+# The worst phase decides; everything that is not a failure yields to any failure.
+_SEVERITY = {Outcome.CRASHED: 4, Outcome.TIMEOUT: 3, Outcome.FAILED: 2, Outcome.ERROR: 1}
+
+
+class Phase(StrEnum):
+    """The parts of an attempt, as pytest reports them; ``CRASH`` is pytest-xdist's ``???``."""
+
+    SETUP = "setup"
+    CALL = "call"
+    TEARDOWN = "teardown"
+    CRASH = "???"
+
+
+def phase_outcome(phase: str, reported: str, *, expected_to_fail: bool, timed_out: bool) -> Outcome:
+    """Return what one report says about its attempt.
+
+    Args:
+        phase: a value of `Phase`.
+        reported: pytest's word: ``passed``, ``failed``, ``skipped``, or ``rerun`` (a failure that is
+            about to be repeated).
+        expected_to_fail: the report carries an xfail reason.
+        timed_out: the failure is pytest-timeout's.
+    """
+    if phase == Phase.CRASH:
+        return Outcome.CRASHED
+    if reported == "passed":
+        return Outcome.XPASSED if expected_to_fail else Outcome.PASSED
+    if reported == "skipped":
+        return Outcome.XFAILED if expected_to_fail else Outcome.SKIPPED
+    if timed_out:
+        return Outcome.TIMEOUT
+    return Outcome.FAILED if phase == Phase.CALL else Outcome.ERROR
+
+
+def worse(so_far: Outcome, phase: Outcome) -> Outcome:
+    """Fold the outcome of a later phase into that of an attempt.
+
+    A failure beats everything milder; without one, the first phase that was not plainly ``passed`` stands
+    (a passing teardown does not undo a skip).
+    """
+    if _SEVERITY.get(phase, 0) > _SEVERITY.get(so_far, 0):
+        return phase
+    return phase if so_far is Outcome.PASSED else so_far
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One whole try at a test: set-up, call and teardown with fresh fixtures.
+
+    Attributes:
+        outcome: how the attempt ended; never ``flaky``.
+        start_s: seconds since the Unix epoch; 0 when the process died before it could say.
+        setup_s, call_s, teardown_s: seconds; None for a phase that did not run or did not end.
+        worker: the pytest-xdist worker, or "" for the only process.
+        message: what went wrong, or why it was skipped; at most `MESSAGE_LIMIT` characters.
+        trace: the failure as pytest shows it; at most `TRACE_LIMIT` characters.
+    """
+
+    outcome: Outcome
+    start_s: float = 0.0
+    setup_s: float | None = None
+    call_s: float | None = None
+    teardown_s: float | None = None
+    worker: str = ""
+    message: str = ""
+    trace: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return (self.setup_s or 0.0) + (self.call_s or 0.0) + (self.teardown_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TestRecord:
+    """One test with all its attempts, oldest first; there is at least one.
+
+    Attributes:
+        node_id: as pytest prints it; at most `NAME_LIMIT` characters.
+        type: a value of `TestType`, or `UNTYPED`.
+        file: relative to the root directory, with forward slashes.
+        line: counted from 1; None where there is none.
+    """
+
+    __test__ = False
+
+    node_id: str
+    type: str
+    outcome: Outcome
+    attempts: tuple[AttemptRecord, ...]
+    file: str = ""
+    line: int | None = None
+
+    @property
+    def last(self) -> AttemptRecord:
+        return self.attempts[-1]
+
+    @property
+    def retries(self) -> int:
+        return len(self.attempts) - 1
+
+    @property
+    def start_s(self) -> float:
+        return self.attempts[0].start_s
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the attempt that decided; the repeated ones are not counted."""
+        return self.last.duration_s
+
+    @property
+    def name(self) -> str:
+        """The node id without its file: ``TestClass::test_name[parameter]``."""
+        return self.node_id.partition("::")[2] or self.node_id
+
+
+def final_outcome(attempts: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of a test from those of its attempts, oldest first.
+
+    Raises:
+        IndexError: there is no attempt.
+    """
+    last = attempts[-1]
+    if last is Outcome.PASSED and any(outcome in FAILURES for outcome in attempts[:-1]):
+        return Outcome.FLAKY
+    return last
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a run took place; a field that nobody told us is empty."""
+
+    provider: str = ""
+    branch: str = ""
+    commit: str = ""
+    job: str = ""
+    build_id: str = ""
+    build_url: str = ""
+    pull_request: str = ""
+    repository: str = ""
+    python: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A whole run.
+
+    Attributes:
+        run_id: unique for each run.
+        project: the job under which the run is pushed.
+        started_s, finished_s: seconds since the Unix epoch.
+        exit_status: pytest's own.
+        stopped: why the run ended early ("stopping after 1 failures", "KeyboardInterrupt"), or "".
+        unfinished: node ids of the tests that were running when the run was stopped.
+        collected: how many tests were to be run.
+        workers: how many pytest-xdist workers ran tests; 0 for the only process.
+        notes: sentences about the run that its reader should see.
+    """
+
+    run_id: str
+    project: str
+    started_s: float
+    finished_s: float
+    tests: tuple[TestRecord, ...] = ()
+    exit_status: int = 0
+    stopped: str = ""
+    unfinished: tuple[str, ...] = ()
+    collected: int = 0
+    workers: int = 0
+    environment: Environment = Environment()
+    notes: tuple[str, ...] = ()
+    version: str = ""

@@ -1,0 +1,31 @@
+"""The exceptions of pytest-sergas.
+
+    SergasError
+    ├── ConfigurationError   something the user wrote cannot be used; lists every fault at once
+    └── PublishError         a run could not be handed to one destination; the run itself goes on
+
+Each text names what was wrong, the value given, what is allowed and the next step, and never a secret.
+"""
+
+from __future__ import annotations
+
+
+class SergasError(Exception):
+    """The base of every exception that pytest-sergas raises on purpose."""
+
+
+class ConfigurationError(SergasError):
+    """The configuration, an option or a marker cannot be used.
+
+    Args:
+        faults: one line of text for each fault, complete in itself.
+    """
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        self.faults = faults
+        noun = "fault" if len(faults) == 1 else "faults"
+        super().__init__("\n  ".join((f"sergas: {len(faults)} {noun} in the configuration", *faults)))
+
+
+class PublishError(SergasError):
+    """A publisher could not deliver; the text is short enough for one line and carries no secret."""
