@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pytest_sergas.version import VERSION as __version__
 
 _HOME = {
     "AttemptRecord": "pytest_sergas.core.records",

@@ -1,0 +1,187 @@
+"""Reports become records, in the only process or on the controller.
+
+What pytest reports is a stream, interleaved over the workers. Of one test it brings, for every attempt, a
+set-up report, call reports (several with subtests) and a teardown report; a failure that will be repeated
+says ``rerun`` instead of ``failed``. A worker that dies leaves an attempt open, and pytest-xdist says so in
+a report whose phase is ``???``. So:
+
+- a set-up report, or any report without an open attempt, opens an attempt;
+- it belongs to the same test as the attempt before it if that one announced a repetition; otherwise the
+  same node id was collected twice, and it is a test of its own;
+- under ``--dist each`` every worker runs every test, and each pair is a test of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from pytest_sergas.core.records import (
+    MESSAGE_LIMIT,
+    NAME_LIMIT,
+    TRACE_LIMIT,
+    UNTYPED,
+    AttemptRecord,
+    Outcome,
+    Phase,
+    TestRecord,
+    final_outcome,
+    phase_outcome,
+    worse,
+)
+from pytest_sergas.core.text import clean
+
+_TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
+
+
+class _Attempt:
+    """An attempt while it grows."""
+
+    __slots__ = ("call_s", "ended", "message", "outcome", "repeated", "setup_s", "start_s", "teardown_s", "trace", "worker")
+
+    def __init__(self, start_s: float, worker: str) -> None:
+        self.outcome = Outcome.PASSED
+        self.start_s = start_s
+        self.setup_s: float | None = None
+        self.call_s: float | None = None
+        self.teardown_s: float | None = None
+        self.worker = worker
+        self.message = ""
+        self.trace = ""
+        self.ended = False
+        self.repeated = False
+
+
+class _Test:
+    """A test while it grows."""
+
+    __slots__ = ("attempts", "file", "line", "node_id", "type")
+
+    def __init__(self, node_id: str, test_type: str, location: tuple[str, int | None, str] | None) -> None:
+        self.node_id = node_id
+        self.type = test_type
+        self.file, self.line = (location[0], location[1]) if location else (node_id.partition("::")[0], None)
+        self.attempts: list[_Attempt] = []
+
+
+class Recorder:
+    """Collects the tests of a run.
+
+    Args:
+        types: node id → type; filled by whoever collects, read when a test is first seen.
+        each: whether every worker runs every test.
+    """
+
+    def __init__(self, types: Mapping[str, str], *, each: bool = False) -> None:
+        self._types = types
+        self._each = each
+        self._tests: list[_Test] = []
+        self._open: dict[object, _Test] = {}
+        self.workers: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        worker = getattr(report, "worker_id", "")
+        key: object = (report.nodeid, worker) if self._each else report.nodeid
+        test = self._open.get(key)
+        if test is None or report.when == "setup" or test.attempts[-1].ended:
+            test = self._begin(key, test, report, worker)
+        attempt = test.attempts[-1]
+        when = report.when
+        if when == "setup":
+            attempt.setup_s = report.duration
+        elif when == "teardown":
+            attempt.teardown_s = report.duration
+            attempt.ended = True
+        elif not hasattr(report, "context"):  # a subtest's time is part of the call's
+            attempt.call_s = getattr(report, "duration", None)
+        if report.outcome != "passed" or hasattr(report, "wasxfail"):
+            self._judge(attempt, report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.outcome == "passed":
+            return
+        test = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), None)
+        attempt = _Attempt(0.0, "")
+        attempt.outcome = Outcome.ERROR if report.outcome == "failed" else Outcome.SKIPPED
+        attempt.message, attempt.trace = _describe(report)
+        attempt.ended = True
+        test.attempts.append(attempt)
+        self._tests.append(test)
+
+    def finish(self) -> tuple[tuple[TestRecord, ...], tuple[str, ...]]:
+        """Return the tests in the order in which they began, and the node ids of those that did not end."""
+        complete = [test for test in self._tests if test.attempts[-1].ended]
+        unfinished = (clean(test.node_id, NAME_LIMIT) for test in self._tests if not test.attempts[-1].ended)
+        return tuple(map(_record, complete)), tuple(unfinished)
+
+    def _begin(self, key: object, known: _Test | None, report: pytest.TestReport, worker: str) -> _Test:
+        if known is None or not known.attempts[-1].repeated:
+            known = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), report.location)
+            self._tests.append(known)
+            self._open[key] = known
+            if worker:
+                self.workers.add(worker)
+        known.attempts.append(_Attempt(getattr(report, "start", 0.0), worker))
+        return known
+
+    def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
+        when = report.when or Phase.CRASH
+        if hasattr(report, "context") and report.outcome == "skipped":
+            return  # a subtest that was skipped says nothing about its test
+        message, trace = _describe(report)
+        outcome = phase_outcome(
+            when,
+            report.outcome,
+            expected_to_fail=hasattr(report, "wasxfail"),
+            timed_out=_TIMEOUT.match(message) is not None,
+        )
+        folded = worse(attempt.outcome, outcome)
+        if folded is not attempt.outcome or not attempt.message:
+            attempt.outcome, attempt.message, attempt.trace = folded, message, trace
+        if when == Phase.CRASH:
+            attempt.ended = True
+        # With a failed subtest, the call's own report repeats the attempt although it passed.
+        if report.outcome == "rerun":
+            attempt.repeated = True
+
+
+def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str]:
+    """Return message and trace of a report that is not plainly passed."""
+    longrepr = report.longrepr
+    if isinstance(longrepr, tuple):
+        return clean(longrepr[2].removeprefix("Skipped: "), MESSAGE_LIMIT), ""
+    wasxfail = getattr(report, "wasxfail", None)
+    if wasxfail is not None:
+        return clean(wasxfail.removeprefix("reason: "), MESSAGE_LIMIT), ""
+    if longrepr is None:
+        return "", ""
+    trace = str(longrepr)
+    crash = getattr(longrepr, "reprcrash", None)
+    message = crash.message if crash is not None else trace
+    return clean(message, MESSAGE_LIMIT), clean(trace, TRACE_LIMIT)
+
+
+def _record(test: _Test) -> TestRecord:
+    attempts = tuple(
+        AttemptRecord(
+            attempt.outcome,
+            attempt.start_s,
+            attempt.setup_s,
+            attempt.call_s,
+            attempt.teardown_s,
+            attempt.worker,
+            attempt.message,
+            attempt.trace,
+        )
+        for attempt in test.attempts
+    )
+    return TestRecord(
+        node_id=clean(test.node_id, NAME_LIMIT),
+        type=test.type,
+        outcome=final_outcome([attempt.outcome for attempt in attempts]),
+        attempts=attempts,
+        file=clean(test.file.replace("\\", "/"), NAME_LIMIT),
+        line=None if test.line is None else test.line + 1,
+    )

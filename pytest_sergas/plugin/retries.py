@@ -1,0 +1,58 @@
+"""Retries by type, by pytest-rerunfailures: a ``flaky`` marker where that engine would do something else.
+
+The marker repeats every setting that it would otherwise hide: the delay and the backoff of the command
+line, because any ``flaky`` marker sets both to zero.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+import pytest_rerunfailures
+
+from pytest_sergas.core.policy import Policy
+from pytest_sergas.plugin.types import Typed
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedOneOf:
+    """Whether an exception, or one that it derives from, has one of these names."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, error: BaseException | None) -> bool:
+        return any(base.__name__ in self.names for base in type(error).__mro__)
+
+
+class Retries:
+    """Puts the retries of the policies onto the items."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._backoff = config.getoption("reruns_delay_backoff_factor")
+        if self._backoff is None and re.fullmatch(r"\d+(\.\d+)?", config.getini("reruns_delay_backoff_factor") or ""):
+            self._backoff = float(config.getini("reruns_delay_backoff_factor"))
+
+    def assign(self, item: pytest.Item, typed: Typed) -> None:
+        """Mark ``item`` if its policy asks for something that the engine would not do by itself."""
+        policy = typed.policy
+        if policy.choices["retries"].source.is_engine and not self._refined(policy):
+            return
+        would = pytest_rerunfailures.get_reruns_count(item) or 0
+        if policy.retries == would == 0:
+            return
+        keywords = {"reruns": policy.retries, "reruns_delay": policy.retry_delay_s}
+        if self._backoff is not None:
+            keywords["reruns_delay_backoff_factor"] = self._backoff
+        if policy.retry_on and not policy.choices["retry_on"].source.is_engine:
+            keywords["condition"] = RaisedOneOf(policy.retry_on)  # type: ignore[assignment]  # one marker, values of many types
+        item.add_marker(pytest.mark.flaky(**keywords), append=False)
+
+    @staticmethod
+    def _refined(policy: Policy) -> bool:
+        """Whether a type adds a delay or exceptions to a number that the engine already has."""
+        choices = policy.choices
+        return policy.retries > 0 and any(
+            choices[name].value and not choices[name].source.is_engine for name in ("retry_delay", "retry_on")
+        )

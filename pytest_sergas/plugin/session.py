@@ -1,0 +1,204 @@
+"""One run: what is collected gets its policy, what is reported is recorded, and the record is published.
+
+Three places run this code: the only process of a plain run does everything; with pytest-xdist the workers
+collect and apply policies, and the controller records and publishes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_sergas.config import Loaded
+from pytest_sergas.core.records import RunRecord
+from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.plugin import exchange
+from pytest_sergas.plugin.engines import Engines
+from pytest_sergas.plugin.gate import Gate, put_first
+from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
+from pytest_sergas.plugin.recorder import Recorder
+from pytest_sergas.plugin.types import Typed, Types, untyped_fault
+from pytest_sergas.publishers import Context, Publisher
+from pytest_sergas.version import VERSION
+
+_TYPED = pytest.StashKey[Typed]()
+
+
+class Applier(Protocol):
+    """What puts a part of a policy onto an item, once, before anything runs."""
+
+    def assign(self, item: pytest.Item, typed: Typed) -> None: ...
+
+
+class Collection:
+    """Types and policies, wherever tests are collected: in the only process or on a worker."""
+
+    def __init__(self, config: pytest.Config, loaded: Loaded) -> None:
+        self._settings = loaded.settings
+        self._engines = Engines(config)
+        self._types = Types(loaded, self._engines)
+        self._appliers: list[Applier] = []
+        if self._engines.timeouts:
+            from pytest_sergas.plugin.timeouts import Timeouts
+
+            timeouts = Timeouts(config)
+            config.pluginmanager.register(timeouts, "sergas-timeouts")
+            self._appliers.append(timeouts)
+        if self._engines.retries:
+            from pytest_sergas.plugin.retries import Retries
+
+            self._appliers.append(Retries(config))
+        gated = [kind.value for kind, table in loaded.settings.types.items() if table.enabled and table.gate]
+        self._gates = {name: rank for rank, name in enumerate(gated)}
+        self.types: dict[str, str] = {}
+        self.notes: dict[str, None] = {}
+        self.faults: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        # Before the others, so that -m sees the markers that paths give; after them, when it is known what runs.
+        untyped = self._find_types(items)
+        result = yield
+        self.faults = list(self._types.faults)
+        if self._settings.strict and untyped:
+            self.faults.append(untyped_fault(untyped))
+        if self.faults:
+            if not hasattr(config, "workerinput"):
+                raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
+            items.clear()  # the controller ends the run when it reads the plan
+        for item in items:
+            typed = item.stash.get(_TYPED, None)
+            if typed is not None:
+                self._apply(item, typed)
+        if self._gates:
+            self._set_gates(config, items)
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        workerinput = getattr(session.config, "workerinput", None)
+        if workerinput is not None:
+            seen = exchange.leave_plan(workerinput, self.types, self.faults, list(self.notes))
+            if self.faults and not seen:
+                raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
+
+    def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
+        untyped = []
+        for item in items:
+            typed = self._types.of(item)
+            if typed is None:
+                untyped.append(item.nodeid)
+            else:
+                item.stash[_TYPED] = typed
+        return untyped
+
+    def _apply(self, item: pytest.Item, typed: Typed) -> None:
+        self.types[item.nodeid] = typed.policy.type
+        for applier in self._appliers:
+            applier.assign(item, typed)
+        for keyword in typed.policy.not_in_force:
+            self.notes[f"{keyword} is recorded, but not yet in force in this version"] = None
+        if self._engines.rival and typed.policy.retries:
+            self.notes[f"retries are left to the plugin {self._engines.rival!r}, which has its own flaky marker"] = None
+
+    def _set_gates(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        behind = len(self._gates)
+        ranks = [self._gates.get(self.types.get(item.nodeid, ""), behind) for item in items]
+        gated = {item.nodeid: rank for item, rank in zip(items, ranks, strict=True) if rank < behind}
+        if gated:
+            put_first(items, ranks)
+            config.pluginmanager.register(Gate(gated, self.types), "sergas-gate")
+
+
+class Run:
+    """The record and its publishers, wherever results arrive: in the only process or on the controller."""
+
+    def __init__(self, config: pytest.Config, loaded: Loaded, collection: Collection | None) -> None:
+        self._config = config
+        self._loaded = loaded
+        self._types = collection.types if collection is not None else {}
+        self._notes = collection.notes if collection is not None else {}
+        self._exchange = exchange.Exchange()
+        self._recorder = Recorder(self._types, each=config.getoption("dist", "no") == "each")
+        config.pluginmanager.register(self._recorder, "sergas-recorder")
+        self._publishers: tuple[Publisher, ...] | None = None
+        self._started_s = 0.0
+        self._stopped = ""
+        self.sent: tuple[Sent, ...] = ()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        self._started_s = time.time()
+        if not self._config.getoption("collectonly"):
+            try:
+                self._publishers = create_all(self._context())
+            except ConfigurationError as error:
+                raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        self._exchange.invite(node)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        types, faults, notes = self._exchange.read()
+        if faults:
+            raise pytest.UsageError(str(ConfigurationError(tuple(faults))))
+        self._types.update(types)
+        self._notes.update(dict.fromkeys(notes))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._stopped = str(excinfo.value) or excinfo.typename
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self._publishers is None or exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
+        run = self._record(session, exitstatus)
+        self.sent = publish_all(self._publishers, run, self._loaded.settings.publish_deadline)
+
+    def pytest_unconfigure(self) -> None:
+        self._exchange.close()
+
+    def _context(self) -> Context:
+        junit = self._config.getoption("xmlpath", None)
+        return Context(
+            settings=self._loaded.settings,
+            environ=os.environ,
+            root=self._config.rootpath,
+            invocation=self._config.invocation_params.dir,
+            # As pytest itself reads it: relative to where the command was typed, ~ and variables filled in.
+            junit_path=Path(os.path.expandvars(junit)).expanduser().absolute() if junit else None,
+            junit_prefix=self._config.getoption("junitprefix", None) or "",
+        )
+
+    def _record(self, session: pytest.Session, exitstatus: int) -> RunRecord:
+        from pytest_sergas.plugin.environment import describe
+
+        tests, unfinished = self._recorder.finish()
+        notes = [*self._notes]
+        if self._exchange.remote_workers:
+            notes.append("workers on other machines do not say which type their tests have")
+        return RunRecord(
+            run_id=uuid.uuid4().hex,
+            project=self._loaded.settings.project,
+            started_s=self._started_s,
+            finished_s=time.time(),
+            tests=tests,
+            exit_status=int(exitstatus),
+            stopped=str(session.shouldfail or session.shouldstop or self._stopped or ""),
+            unfinished=unfinished,
+            collected=session.testscollected,
+            workers=len(self._recorder.workers),
+            environment=describe(self._config.rootpath, os.environ),
+            notes=tuple(notes),
+            version=VERSION,
+        )

@@ -1,0 +1,1 @@
+def create(context): return None
