@@ -237,7 +237,7 @@ class _Reader:
             return found
         head = "tool.sergas.types" if file == PYPROJECT else "types"
         for name, table in raw.items():
-            if name not in TestType:
+            if name not in list(TestType):
                 self._unknown(f"{file}: [{head}] {name}", name, table, [*TestType])
             elif table is False:
                 found[TestType(name)] = TypeSettings(enabled=False, marker=name)

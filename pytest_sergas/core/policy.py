@@ -196,7 +196,7 @@ def read_keywords(marker: str, given: Mapping[str, object]) -> tuple[dict[str, A
         where = f"@pytest.mark.{marker}({name}={show_value(name, value)})"
         keyword = KEYWORDS.get(name)
         if keyword is None or not keyword.in_marker:
-            faults.append(f"{where}: unknown keyword; {_instead(name)}")
+            faults.append(f"{where}: {_instead(name)}")
             continue
         try:
             values[name] = keyword.kind(value)
@@ -207,6 +207,6 @@ def read_keywords(marker: str, given: Mapping[str, object]) -> tuple[dict[str, A
 
 def _instead(name: str) -> str:
     if name in KEYWORDS:
-        return f"{name!r} belongs into the type's table: [tool.sergas.types]"
+        return f"{name!r} is not for a single test; it belongs into the type's table, [tool.sergas.types]"
     near = kinds.nearest(name, MARKER_KEYWORDS)
-    return f"did you mean {near!r}?" if near else f"allowed: {', '.join(MARKER_KEYWORDS)}"
+    return f"unknown keyword; did you mean {near!r}?" if near else f"unknown keyword; allowed: {', '.join(MARKER_KEYWORDS)}"

@@ -3,6 +3,7 @@
 In the order in which a test passes through it:
 
     options      what the command line says
+    markers      what pytest --markers explains
     types        item → type → policy
     timeouts     every attempt and phase guarded, by pytest-timeout
     retries      failed tests repeated, by pytest-rerunfailures
@@ -12,37 +13,28 @@ In the order in which a test passes through it:
     report       what publishers say → terminal
 
 `session` holds them together; `exchange` carries what workers know to the controller of pytest-xdist.
+
+This module is all that a run without tests loads. The rest comes when a configuration or an option asks
+for it, or when the first test file is met: `_Starter`.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sergas.config import Loaded, load
-from pytest_sergas.core.policy import MARKER_KEYWORDS
-from pytest_sergas.core.records import TestType
-from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.plugin import options
-from pytest_sergas.plugin.report import Report
-from pytest_sergas.plugin.session import Collection, Run
+from pytest_sergas.plugin import markers, options
 
-MEANING: Mapping[TestType, str] = {
-    TestType.UNIT: "one piece of code by itself",
-    TestType.INTEGRATION: "several pieces, or a service, together",
-    TestType.PERFORMANCE: "how fast or how large something is",
-    TestType.SECURITY: "what an attacker would try",
-    TestType.LOAD: "many requests at once",
-    TestType.REGRESSION: "a defect that must not come back",
-    TestType.SMOKE: "whether it runs at all",
-    TestType.E2E: "the whole system as its user sees it",
-    TestType.COMPATIBILITY: "other versions and other platforms",
-    TestType.STRESS: "what happens beyond the limits",
-}
-_LOADED = pytest.StashKey[Loaded]()
+if TYPE_CHECKING:
+    from pytest_sergas.config import Loaded
+
+LOADED = pytest.StashKey["Loaded"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,45 +45,64 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # pytest-asyncio, which comes with us, warns whenever this is unset: with -W error that ends every run.
     warnings.filterwarnings("ignore", message='The configuration option "asyncio_default_fixture_loop_scope" is unset')
-    if config.getoption("--no-sergas"):
-        _register_markers(config, {test_type: test_type.value for test_type in TestType})
-        return
-    try:
-        loaded = load(config.rootpath, environ=os.environ, options=options.given(config))
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from error
-    config.stash[_LOADED] = loaded
-    types = loaded.settings.types
-    _register_markers(config, {kind: table.marker for kind, table in types.items() if table.enabled})
-    _register_parts(config, loaded)
-
-
-def _register_parts(config: pytest.Config, loaded: Loaded) -> None:
-    register = config.pluginmanager.register
-    collection = None
-    if not config.getoption("numprocesses", None) and not config.getoption("tx", None):
-        collection = Collection(config, loaded)
-        register(collection, "sergas-collection")
-    if not hasattr(config, "workerinput"):
-        run = Run(config, loaded, collection)
-        register(run, "sergas-run")
-        register(Report(run), "sergas-report")
-
-
-def _register_markers(config: pytest.Config, names: Mapping[TestType, str]) -> None:
-    keywords = ", ".join(f"{keyword}=None" for keyword in MARKER_KEYWORDS)
-    for test_type, name in names.items():
-        config.addinivalue_line(
-            "markers",
-            f"{name}({keywords}): a test of the type {test_type.value}: {MEANING[test_type]}. Its policy comes from "
-            f"[tool.sergas.types.{test_type.value}]; the keywords change it for this test.",
-        )
+    names = {name: name for name in markers.MEANING}
+    if not config.getoption("--no-sergas"):
+        starter = _Starter(config)
+        if _asked(config):
+            names = starter.start()
+        else:
+            config.pluginmanager.register(starter, "sergas-starter")
+    markers.register(config, names)
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
     """Let ``-n auto`` start no more workers than ``max_workers``."""
     workers = yield
-    loaded = config.stash.get(_LOADED, None)
+    loaded = config.stash.get(LOADED, None)
     limit = loaded.settings.max_workers if loaded is not None else None
     return workers if limit is None else min(workers, limit)
+
+
+class _Starter:
+    """Loads and registers the parts, at once or with the first test file."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started_s = time.time()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_file(self) -> None:
+        self._config.pluginmanager.unregister(self)
+        self.start()
+
+    def start(self) -> dict[str, str]:
+        """Register the parts; return type → marker.
+
+        Raises:
+            pytest.UsageError: the configuration cannot be used.
+        """
+        from pytest_sergas.config import load
+        from pytest_sergas.errors import ConfigurationError
+        from pytest_sergas.plugin import session
+
+        config = self._config
+        try:
+            loaded = load(config.rootpath, environ=os.environ, options=options.given(config))
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
+        config.stash[LOADED] = loaded
+        session.register(config, loaded, self._started_s)
+        return {kind.value: table.marker for kind, table in loaded.settings.types.items() if table.enabled}
+
+
+def _asked(config: pytest.Config) -> bool:
+    """Whether somebody configures us, so that faults must be found before anything is collected."""
+    if options.given(config) or os.environ.get("PROMETHEUS_GATEWAY") or config.getoption("tx", None):
+        return True
+    if (config.rootpath / "sergas.toml").exists():
+        return True
+    try:
+        return b"sergas" in Path(config.rootpath, "pyproject.toml").read_bytes()
+    except OSError:
+        return False

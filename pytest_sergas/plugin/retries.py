@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_rerunfailures
@@ -33,21 +34,29 @@ class Retries:
         self._backoff = config.getoption("reruns_delay_backoff_factor")
         if self._backoff is None and re.fullmatch(r"\d+(\.\d+)?", config.getini("reruns_delay_backoff_factor") or ""):
             self._backoff = float(config.getini("reruns_delay_backoff_factor"))
+        self._known: dict[Typed, pytest.MarkDecorator | None] = {}
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
         """Mark ``item`` if its policy asks for something that the engine would not do by itself."""
-        policy = typed.policy
+        try:
+            mark = self._known[typed]
+        except KeyError:
+            mark = self._known[typed] = self._work_out(item, typed.policy)
+        if mark is not None:
+            item.add_marker(mark, append=False)
+
+    def _work_out(self, item: pytest.Item, policy: Policy) -> pytest.MarkDecorator | None:
         if policy.choices["retries"].source.is_engine and not self._refined(policy):
-            return
+            return None
         would = pytest_rerunfailures.get_reruns_count(item) or 0
         if policy.retries == would == 0:
-            return
-        keywords = {"reruns": policy.retries, "reruns_delay": policy.retry_delay_s}
+            return None
+        keywords: dict[str, Any] = {"reruns": policy.retries, "reruns_delay": policy.retry_delay_s}
         if self._backoff is not None:
             keywords["reruns_delay_backoff_factor"] = self._backoff
         if policy.retry_on and not policy.choices["retry_on"].source.is_engine:
-            keywords["condition"] = RaisedOneOf(policy.retry_on)  # type: ignore[assignment]  # one marker, values of many types
-        item.add_marker(pytest.mark.flaky(**keywords), append=False)
+            keywords["condition"] = RaisedOneOf(policy.retry_on)
+        return pytest.mark.flaky(**keywords)
 
     @staticmethod
     def _refined(policy: Policy) -> bool:

@@ -30,6 +30,21 @@ from pytest_sergas.version import VERSION
 _TYPED = pytest.StashKey[Typed]()
 
 
+def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
+    """Register the parts that this process needs: collecting, recording, or both."""
+    from pytest_sergas.plugin.report import Report
+
+    register = config.pluginmanager.register
+    collection = None
+    if not config.getoption("tx", None):
+        collection = Collection(config, loaded)
+        register(collection, "sergas-collection")
+    if not hasattr(config, "workerinput"):
+        run = Run(config, loaded, collection, started_s)
+        register(run, "sergas-run")
+        register(Report(run), "sergas-report")
+
+
 class Applier(Protocol):
     """What puts a part of a policy onto an item, once, before anything runs."""
 
@@ -121,7 +136,9 @@ class Collection:
 class Run:
     """The record and its publishers, wherever results arrive: in the only process or on the controller."""
 
-    def __init__(self, config: pytest.Config, loaded: Loaded, collection: Collection | None) -> None:
+    def __init__(
+        self, config: pytest.Config, loaded: Loaded, collection: Collection | None, started_s: float
+    ) -> None:
         self._config = config
         self._loaded = loaded
         self._types = collection.types if collection is not None else {}
@@ -130,14 +147,21 @@ class Run:
         self._recorder = Recorder(self._types, each=config.getoption("dist", "no") == "each")
         config.pluginmanager.register(self._recorder, "sergas-recorder")
         self._publishers: tuple[Publisher, ...] | None = None
-        self._started_s = 0.0
+        self._started_s = started_s
         self._stopped = ""
         self.sent: tuple[Sent, ...] = ()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        self._started_s = time.time()
-        if not self._config.getoption("collectonly"):
+        self._create_publishers()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        # Where nobody configured us, we were not there yet when the session started.
+        self._create_publishers()
+
+    def _create_publishers(self) -> None:
+        if self._publishers is None and not self._config.getoption("collectonly"):
             try:
                 self._publishers = create_all(self._context())
             except ConfigurationError as error:

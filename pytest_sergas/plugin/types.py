@@ -27,9 +27,9 @@ Marks = tuple[pytest.Mark, ...]
 _INHERITED = pytest.StashKey[Marks]()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Typed:
-    """What `Types` found for one test: its policy, and the marks that the engines look at."""
+    """What `Types` found for tests with the same marks: their policy, and the engines' marks among them."""
 
     policy: Policy
     engine_marks: frozenset[str]

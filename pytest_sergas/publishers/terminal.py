@@ -13,7 +13,7 @@ from pytest_sergas.publishers import Context, Line, Publication, Segment, Style
 
 _WIDTH = 80
 _COLUMNS = ("type", "tests", "passed", "failed", "flaky", "skipped", "retries", "success", "slowest", "wall")
-_WIDTHS = (13, 5, 6, 6, 5, 7, 7, 8, 9, 9)
+_WIDTHS = (13, 6, 7, 7, 6, 8, 8, 8, 8, 9)
 
 
 def create(context: Context) -> Terminal | None:
@@ -107,11 +107,13 @@ def _about(run: RunRecord) -> list[Line]:
 
 
 def seconds(duration_s: float) -> str:
-    """Return a duration in at most 8 characters, in the unit in which people think of it."""
+    """Return a duration in at most 7 characters, in the unit in which people think of it."""
+    if duration_s < 0.0005:
+        return "<1 ms"
     if duration_s < 0.9995:
         return f"{duration_s * 1000:.0f} ms"
     if duration_s < 99.95:
         return f"{duration_s:.1f} s"
     minutes, rest = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m {rest:02d} s"
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
