@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_sergas.version import VERSION as __version__
+from pytest_sergas.version import VERSION as __version__  # noqa: N811  the name that the language gives it
 
 _HOME = {
     "AttemptRecord": "pytest_sergas.core.records",

@@ -162,9 +162,9 @@ def load(root: Path, *, environ: Mapping[str, str], options: Mapping[str, tuple[
         elif reader.accept(values, name, raw, f"{file}: {prefix}{written}"):
             sources[name] = file if name == written else f"{file} ({written})"
     for variable, name in ENVIRONMENT.items():
-        if raw := environ.get(variable):
-            if reader.accept(values, name, raw, f"environment: {variable}"):
-                sources[name] = f"environment {variable}"
+        raw = environ.get(variable)
+        if raw and reader.accept(values, name, raw, f"environment: {variable}"):
+            sources[name] = f"environment {variable}"
     for name, (typed, raw) in (options or {}).items():
         if reader.accept(values, name, raw, f"command line: {typed}"):
             sources[name] = f"command line {typed}"
@@ -226,9 +226,7 @@ class _Reader:
             try:
                 text.format(branch="", job="", provider="")
             except (KeyError, IndexError, ValueError, AttributeError):
-                self.faults.append(
-                    f"{where}.{name} = {text!r}: allowed in braces: {{branch}}, {{job}}, {{provider}}"
-                )
+                self.faults.append(f"{where}.{name} = {text!r}: allowed in braces: {{branch}}, {{job}}, {{provider}}")
 
     def types(self, raw: object, where: str, file: str) -> dict[TestType, TypeSettings]:
         found = {test_type: TypeSettings(marker=test_type.value) for test_type in TestType}
@@ -244,9 +242,8 @@ class _Reader:
             elif isinstance(table, dict):
                 found[TestType(name)] = self._type(name, table, f"{file}: [{head}.{name}]")
             else:
-                self.faults.append(
-                    f"{file}: [{head}] {name} = {show_value(name, table)}: allowed: a table, or false to disable the type"
-                )
+                where = f"{file}: [{head}] {name} = {show_value(name, table)}"
+                self.faults.append(f"{where}: allowed: a table, or false to disable the type")
         self._unique(found, f"{file}: [{head}]")
         return found
 
@@ -264,7 +261,8 @@ class _Reader:
         for path in paths:
             if not (self.root / path).exists():
                 self.faults.append(f"{where} paths: {path!r} does not exist below {self.root.name}/{self._near(path)}")
-        return TypeSettings(True, values.pop("marker", name), paths, values.pop("gate", False), values)
+        marker, gate = values.pop("marker", name), values.pop("gate", False)
+        return TypeSettings(marker=marker, paths=paths, gate=gate, values=values)
 
     def _near(self, path: str) -> str:
         parent = (self.root / path).parent

@@ -69,9 +69,7 @@ def run_families(run: RunRecord, summaries: Sequence[TypeSummary]) -> tuple[Fami
     samples: dict[str, list[Sample]] = {name: [] for name in HELP}
     for summary in summaries:
         _add(samples, run, summary)
-    return tuple(
-        Family(name, kind, text, tuple(samples[name])) for name, (kind, text) in HELP.items() if samples[name]
-    )
+    return tuple(Family(name, kind, text, tuple(samples[name])) for name, (kind, text) in HELP.items() if samples[name])
 
 
 def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary) -> None:

@@ -63,7 +63,9 @@ class Keyword:
 
 KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
     {
-        "timeout": Keyword(_SECONDS_OR_NONE, "seconds that an attempt may take, set-up and teardown included; 0 for none"),
+        "timeout": Keyword(
+            _SECONDS_OR_NONE, "seconds that an attempt may take, set-up and teardown included; 0 for none"
+        ),
         "retries": Keyword(kinds.whole(0, 100, "repetitions"), "how often a failed test is repeated"),
         "retry_delay": Keyword(_SECONDS_OR_NONE, "seconds to wait before a repetition"),
         "retry_on": Keyword(kinds.exceptions, "repeat only after these exceptions"),
@@ -82,7 +84,10 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         "gate": Keyword(kinds.boolean, "run first; the rest does not start when one fails", in_marker=False),
         "parallel": Keyword(kinds.boolean, "false is max_workers = 1", in_marker=False, in_force=False),
         "max_workers": Keyword(
-            kinds.whole(1, 10_000, "workers"), "workers that may run tests of this type", in_marker=False, in_force=False
+            kinds.whole(1, 10_000, "workers"),
+            "workers that may run tests of this type",
+            in_marker=False,
+            in_force=False,
         ),
         "fail_on_flaky": Keyword(kinds.boolean, "a flaky test fails the run", in_marker=False, in_force=False),
         "max_flaky": Keyword(
@@ -100,9 +105,7 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
 
 MARKER_KEYWORDS = tuple(name for name, keyword in KEYWORDS.items() if keyword.in_marker)
 
-DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {"timeout": 300.0, "retries": 0, "retry_delay": 0.0, "retry_on": ()}
-)
+DEFAULTS: Mapping[str, Any] = MappingProxyType({"timeout": 300.0, "retries": 0, "retry_delay": 0.0, "retry_on": ()})
 _EXCLUSIVE: Mapping[str, Any] = MappingProxyType({**DEFAULTS, "exclusive": True})
 BUILT_IN: Mapping[TestType, Mapping[str, Any]] = MappingProxyType(
     {
@@ -209,4 +212,8 @@ def _instead(name: str) -> str:
     if name in KEYWORDS:
         return f"{name!r} is not for a single test; it belongs into the type's table, [tool.sergas.types]"
     near = kinds.nearest(name, MARKER_KEYWORDS)
-    return f"unknown keyword; did you mean {near!r}?" if near else f"unknown keyword; allowed: {', '.join(MARKER_KEYWORDS)}"
+    return (
+        f"unknown keyword; did you mean {near!r}?"
+        if near
+        else f"unknown keyword; allowed: {', '.join(MARKER_KEYWORDS)}"
+    )

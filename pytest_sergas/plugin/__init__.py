@@ -34,7 +34,7 @@ from pytest_sergas.plugin import markers, options
 if TYPE_CHECKING:
     from pytest_sergas.config import Loaded
 
-LOADED = pytest.StashKey["Loaded"]()
+LOADED: pytest.StashKey[Loaded] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -28,7 +28,7 @@ class Engines:
         self.timeouts = has("timeout")
         self.rival = next((name for name in OTHER_RETRY_PLUGINS if has(name)), "")
         # With --pdb a flaky marker is a usage error in the middle of the run.
-        self.retries = has("rerunfailures") and not self.rival and not config.getoption("usepdb", False)
+        self.retries = has("rerunfailures") and not self.rival and not config.getoption("usepdb", default=False)
         self.command_line: Layer = (Source.COMMAND_LINE, _command_line(config, self))
         self.ini: Layer = (Source.ENGINE_INI, _ini(config, self))
 

@@ -15,8 +15,12 @@ OTHERS = {"--sergas-push": "push", "--sergas-strict": "strict"}
 def add(parser: pytest.Parser) -> None:
     """Register the options."""
     group = parser.getgroup("sergas", "tests by type: policies, records, publishing")
-    group.addoption("--no-sergas", action="store_true", help="leave everything to the other plugins; markers stay known")
-    group.addoption("--sergas-strict", action="store_true", help="a test without a type is an error before anything runs")
+    group.addoption(
+        "--no-sergas", action="store_true", help="leave everything to the other plugins; markers stay known"
+    )
+    group.addoption(
+        "--sergas-strict", action="store_true", help="a test without a type is an error before anything runs"
+    )
     group.addoption("--sergas-ctrf", metavar="FILE", help="write the run as CTRF (Common Test Report Format, JSON)")
     group.addoption("--sergas-markdown", metavar="FILE", help="write a summary of the run for people")
     group.addoption(

@@ -39,7 +39,18 @@ _TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
 class _Attempt:
     """An attempt while it grows."""
 
-    __slots__ = ("call_s", "ended", "message", "outcome", "repeated", "setup_s", "start_s", "teardown_s", "trace", "worker")
+    __slots__ = (
+        "call_s",
+        "ended",
+        "message",
+        "outcome",
+        "repeated",
+        "setup_s",
+        "start_s",
+        "teardown_s",
+        "trace",
+        "worker",
+    )
 
     def __init__(self, start_s: float, worker: str) -> None:
         self.outcome = Outcome.PASSED
@@ -127,13 +138,14 @@ class Recorder:
         return known
 
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
-        when = report.when or Phase.CRASH
+        when: str = report.when or Phase.CRASH
+        reported: str = report.outcome  # pytest-xdist and pytest-rerunfailures know more words than pytest
         if hasattr(report, "context") and report.outcome == "skipped":
             return  # a subtest that was skipped says nothing about its test
         message, trace = _describe(report)
         outcome = phase_outcome(
             when,
-            report.outcome,
+            reported,
             expected_to_fail=hasattr(report, "wasxfail"),
             timed_out=_TIMEOUT.match(message) is not None,
         )
@@ -143,7 +155,7 @@ class Recorder:
         if when == Phase.CRASH:
             attempt.ended = True
         # With a failed subtest, the call's own report repeats the attempt although it passed.
-        if report.outcome == "rerun":
+        if reported == "rerun":
             attempt.repeated = True
 
 

@@ -56,7 +56,8 @@ class Retries:
             keywords["reruns_delay_backoff_factor"] = self._backoff
         if policy.retry_on and not policy.choices["retry_on"].source.is_engine:
             keywords["condition"] = RaisedOneOf(policy.retry_on)
-        return pytest.mark.flaky(**keywords)
+        mark: pytest.MarkDecorator = pytest.mark.flaky(**keywords)
+        return mark
 
     @staticmethod
     def _refined(policy: Policy) -> bool:

@@ -136,9 +136,7 @@ class Collection:
 class Run:
     """The record and its publishers, wherever results arrive: in the only process or on the controller."""
 
-    def __init__(
-        self, config: pytest.Config, loaded: Loaded, collection: Collection | None, started_s: float
-    ) -> None:
+    def __init__(self, config: pytest.Config, loaded: Loaded, collection: Collection | None, started_s: float) -> None:
         self._config = config
         self._loaded = loaded
         self._types = collection.types if collection is not None else {}

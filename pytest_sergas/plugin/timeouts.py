@@ -95,8 +95,10 @@ class Timeouts:
 
 
 def _implementation(hook: Any) -> Callable[..., object]:
-    """Return pytest-timeout's own function where nobody overrides it: the way through the hook costs more
-    than all the rest of a test's timeout."""
+    """Return pytest-timeout's own function where nobody overrides it.
+
+    The way through the hook costs more than all the rest of a test's timeout.
+    """
     implementations = hook.get_hookimpls()
     function: Callable[..., object] = implementations[0].function if len(implementations) == 1 else hook
     return function

@@ -66,7 +66,11 @@ class Types:
         inherited = self._inherited(parent) if parent is not None else ()
         by_path = self._type_of_path(item.path) if self._paths else None
         # Marks without arguments are alike wherever they stand; the others are told apart by identity.
-        key = (by_path, id(inherited), *((mark.name if not mark.kwargs and not mark.args else id(mark)) for mark in own))
+        key = (
+            by_path,
+            id(inherited),
+            *((mark.name if not mark.kwargs and not mark.args else id(mark)) for mark in own),
+        )
         try:
             found = self._cache[key]
         except KeyError:
@@ -83,7 +87,7 @@ class Types:
     def _inherited(self, node: pytest.Collector | pytest.Item) -> Marks:
         known = node.stash.get(_INHERITED, None)
         if known is None:
-            above = self._inherited(node.parent) if node.parent is not None else ()  # type: ignore[arg-type]  # a parent is a collector
+            above = self._inherited(node.parent) if node.parent is not None else ()
             own = tuple(mark for mark in node.own_markers if mark.name in self._relevant)
             known = node.stash[_INHERITED] = (*own, *above) if own else above
         return known
@@ -132,4 +136,3 @@ def untyped_fault(node_ids: Sequence[str]) -> str:
         f"strict: {len(node_ids)} {noun} no type; mark each with one of the type markers "
         f"(pytest --markers), or give its directory a type with paths:{shown}{more}"
     )
-

@@ -43,9 +43,13 @@ CASES = [
     pytest.param({(1, "teardown"): "hang"}, ["timeout", "passed"], id="hang in teardown"),
     pytest.param({(1, "call"): "fail", (2, "setup"): "hang"}, ["failed", "timeout"], id="fail, then hang in set-up"),
     pytest.param({(1, "call"): "fail", (2, "call"): "hang"}, ["failed", "timeout"], id="fail, then hang"),
-    pytest.param({(1, "call"): "fail", (2, "teardown"): "hang"}, ["failed", "timeout"], id="fail, then hang in teardown"),
+    pytest.param(
+        {(1, "call"): "fail", (2, "teardown"): "hang"}, ["failed", "timeout"], id="fail, then hang in teardown"
+    ),
     pytest.param({(1, "call"): "fail", (1, "teardown"): "hang"}, ["timeout", "passed"], id="teardown of a failed call"),
-    pytest.param({(1, "call"): 0.4, (1, "teardown"): "fail", (2, "call"): 0.4}, ["error", "passed"], id="slow but fine"),
+    pytest.param(
+        {(1, "call"): 0.4, (1, "teardown"): "fail", (2, "call"): 0.4}, ["error", "passed"], id="slow but fine"
+    ),
 ]
 
 
@@ -65,9 +69,7 @@ def test_each_attempt_and_phase_is_guarded(
 
 def test_delay_longer_than_the_timeout_is_not_counted(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
-        SCENARIO.format(
-            plan={(1, "call"): "fail"}, mark="@pytest.mark.unit(timeout=0.5, retries=1, retry_delay=1)"
-        )
+        SCENARIO.format(plan={(1, "call"): "fail"}, mark="@pytest.mark.unit(timeout=0.5, retries=1, retry_delay=1)")
     )
 
     assert run().outcomes == {"test_one": "flaky"}
@@ -146,16 +148,22 @@ def test_thread_method_ends_the_second_attempt_too_where_a_worker_can_be_replace
     ("arguments", "ini", "marks", "expected"),
     [
         pytest.param((), "", "@pytest.mark.unit(timeout=0.5)", "timeout", id="marker"),
-        pytest.param(("--timeout=30",), "", "@pytest.mark.unit(timeout=0.5)", "timeout", id="marker beats command line"),
-        pytest.param(("--timeout=0.5",), "[types.unit]\ntimeout = 30", "@pytest.mark.unit", "timeout", id="command line"),
         pytest.param(
-            ("--timeout=30",), "[types.unit]\ntimeout = 0.5", "@pytest.mark.unit", "passed", id="command line beats table"
+            ("--timeout=30",), "", "@pytest.mark.unit(timeout=0.5)", "timeout", id="marker beats command line"
+        ),
+        pytest.param(
+            ("--timeout=0.5",), "[types.unit]\ntimeout = 30", "@pytest.mark.unit", "timeout", id="command line"
+        ),
+        pytest.param(
+            ("--timeout=30",),
+            "[types.unit]\ntimeout = 0.5",
+            "@pytest.mark.unit",
+            "passed",
+            id="command line beats table",
         ),
         pytest.param((), "timeout = 30\n[types.unit]\ntimeout = 0.5", "@pytest.mark.unit", "timeout", id="table"),
         pytest.param((), "timeout = 0.5", "@pytest.mark.unit", "timeout", id="general key"),
-        pytest.param(
-            ("-o", "timeout=30"), "timeout = 0.5", "@pytest.mark.unit", "timeout", id="general key beats ini"
-        ),
+        pytest.param(("-o", "timeout=30"), "timeout = 0.5", "@pytest.mark.unit", "timeout", id="general key beats ini"),
         pytest.param(("-o", "timeout=0.5"), "", "@pytest.mark.unit", "timeout", id="ini beats built-in"),
         pytest.param(("-o", "timeout=0.5"), "timeout = 0", "@pytest.mark.unit", "passed", id="zero is a setting"),
         pytest.param(("--timeout=0",), "timeout = 0.5", "@pytest.mark.unit", "passed", id="zero on the command line"),

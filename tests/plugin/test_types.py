@@ -34,7 +34,9 @@ def test_markers_are_known_under_strict_markers(pytester: pytest.Pytester, run: 
 def test_markers_option_explains_each_type(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--markers")
 
-    result.stdout.fnmatch_lines([f"@pytest.mark.{test_type}(timeout=None, *): a test of the type {test_type}: *" for test_type in TestType])
+    result.stdout.fnmatch_lines(
+        [f"@pytest.mark.{test_type}(timeout=None, *): a test of the type {test_type}: *" for test_type in TestType]
+    )
 
 
 def test_closest_marker_decides_the_type(pytester: pytest.Pytester, run: Run) -> None:
@@ -190,8 +192,14 @@ def test_b(n): pass
 BAD_TEXT = [
     "ERROR: sergas: 3 faults in the configuration",
     "  test_bad.py::test_a: @pytest.mark.unit(timeuot=5): unknown keyword; did you mean 'timeout'?",
-    "  test_bad.py::test_b: @pytest.mark.integration(timeout=-1): allowed: seconds (0 for none), at least 0 and at most 3.16224e+07",
-    "  test_bad.py::test_b: @pytest.mark.integration(gate=True): 'gate' is not for a single test; it belongs into the type's table, [tool.sergas.types]",
+    (
+        "  test_bad.py::test_b: @pytest.mark.integration(timeout=-1): "
+        "allowed: seconds (0 for none), at least 0 and at most 3.16224e+07"
+    ),
+    (
+        "  test_bad.py::test_b: @pytest.mark.integration(gate=True): "
+        "'gate' is not for a single test; it belongs into the type's table, [tool.sergas.types]"
+    ),
 ]
 
 
