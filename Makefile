@@ -1,0 +1,43 @@
+# `make demo` and `make test` each work as the first command in a fresh clone on Debian or Ubuntu with Python 3.11
+# or newer; PYTHON=... names another interpreter than the first one on the PATH.
+
+SHELL := /bin/bash
+PYTHON ?=
+READY := .venv/.ready$(subst /,_,$(PYTHON))
+RUN := .venv/bin/python -m
+
+# The real servers, where tests/servers/install.sh had to download them.
+export PATH := $(PATH):$(CURDIR)/.tools/bin
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo    all ten types of test, recorded, summarised and pushed to a real Pushgateway"
+	@echo "make test    the project's own tests"
+	@echo "make lint    formatting, lint, types, layers"
+	@echo "make bench   what the plugin costs, as ratios"
+	@echo "make clean   removes everything that make has made"
+
+demo: $(READY)
+	@tests/servers/install.sh prometheus-pushgateway
+	@.venv/bin/python examples/demo.py
+
+test: $(READY)
+	@tests/servers/install.sh
+	$(RUN) pytest -n logical
+
+lint: $(READY)
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	.venv/bin/lint-imports
+
+bench: $(READY)
+	$(RUN) pytest tests/benchmarks
+
+clean:
+	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(READY): pyproject.toml .ci/setup
+	@.ci/setup $(PYTHON)
+	@touch $@
