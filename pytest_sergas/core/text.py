@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)?[^/?#\s'\"]*@")
+_SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 _SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters, and those that turn the direction of writing: they would show a line that is not there.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str, limit: int) -> str:
@@ -32,14 +34,51 @@ def one_line(text: str, limit: int) -> str:
     return flat if len(flat) <= limit else flat[: limit - 3] + "..."
 
 
+def columns(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes: two for the wide characters of East Asia and emoji."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def keep_end(text: str, width: int) -> str:
+    """Return ``text`` on one line of at most ``width`` columns; its end is kept, where a node id names the test."""
+    # A character takes at most two columns and a control character none, so that this much is enough of it.
+    flat = one_line(text[-4 * width :], 4 * width)
+    if len(text) <= 4 * width and columns(flat) <= width:
+        return flat
+    while columns(flat) > width - 3:
+        flat = flat[max(1, (columns(flat) - width + 3) // 2) :]
+    return f"...{flat}"
+
+
 def redact_url(url: str) -> str:
-    """Return ``url`` without user name and password, also when it lacks a scheme or is malformed."""
-    return _USERINFO.sub(lambda match: f"{match['scheme'] or ''}***@", url, count=1)
+    """Return ``url`` without user name and password, also when it lacks a scheme or is malformed.
+
+    Everything before the last ``@`` goes, because a password may hold any character; an ``@`` in the path
+    therefore hides the host, which is the lesser evil.
+    """
+    before, at, rest = url.rpartition("@")
+    scheme = _SCHEME.match(before)
+    return f"{scheme[0] if scheme else ''}***@{rest}" if at else url
 
 
 def show_value(key: str, value: object) -> str:
     """Return how an error shows the ``value`` of ``key``: bounded, and hidden where it may be a secret."""
     if _SECRET_KEY.search(key) and not key.endswith("_file"):
         return "'***'"
-    shown = redact_url(repr(value)) if "@" in repr(value) else repr(value)
-    return one_line(shown, 80)
+    return one_line(repr(_redact(value)), 80)
+
+
+def _redact(value: object) -> object:
+    if isinstance(value, str):
+        return redact_url(value)
+    if isinstance(value, list):
+        return [_redact(entry) for entry in value]
+    if isinstance(value, tuple):
+        return tuple(_redact(entry) for entry in value)
+    if isinstance(value, dict):
+        return {name: "***" if _SECRET_KEY.search(str(name)) else _redact(entry) for name, entry in value.items()}
+    return value
