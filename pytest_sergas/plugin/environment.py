@@ -65,9 +65,9 @@ def _checkout(root: Path) -> tuple[str, str, str]:
 def _git_directory(root: Path) -> Path | None:
     for directory in (root, *root.parents):
         git = directory / ".git"
-        if os.path.isdir(git):  # Path.is_dir raises where a directory may not be entered
+        if os.path.isdir(git):  # noqa: PTH112  Path.is_dir raises where a directory may not be entered
             return git
-        link = _read(git, _SMALL_BYTES) if os.path.isfile(git) else ""
+        link = _read(git, _SMALL_BYTES) if os.path.isfile(git) else ""  # noqa: PTH113  as above
         if link.startswith("gitdir:"):
             # A worktree's or a submodule's: its text is the way to the directory, maybe relative.
             return directory / link.removeprefix("gitdir:").strip()

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from pytest_sergas.errors import PublishError
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``; missing directories are created, an existing file keeps its permissions.
@@ -70,7 +68,7 @@ def _replace(target: Path, data: bytes, mode: int | None) -> None:
     # because who reads every *.prom of a directory must not find this one.
     new = target.with_name(f".sergas-{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
-        with open(os.open(new, _NEW_FILE, 0o666), "wb") as file:
+        with new.open("xb") as file:
             file.write(data)
         if mode is not None:
             new.chmod(stat.S_IMODE(mode))

@@ -18,11 +18,16 @@ __all__ = ["Ran", "Run", "attempt", "context_for", "forever_s", "record", "run",
 
 def attempt(outcome: Outcome = Outcome.PASSED, **fields: Any) -> AttemptRecord:
     """Return an attempt of 0.5 s that began at second 1,000."""
-    return AttemptRecord(outcome, **{"start_s": 1_000.0, "setup_s": 0.125, "call_s": 0.25, "teardown_s": 0.125, **fields})
+    return AttemptRecord(
+        outcome, **{"start_s": 1_000.0, "setup_s": 0.125, "call_s": 0.25, "teardown_s": 0.125, **fields}
+    )
 
 
 def record(
-    node_id: str = "tests/test_shop.py::test_pay", *attempts: AttemptRecord | Outcome, type: str = "unit", line: int | None = 7
+    node_id: str = "tests/test_shop.py::test_pay",
+    *attempts: AttemptRecord | Outcome,
+    type: str = "unit",  # noqa: A002  the field's name
+    line: int | None = 7,
 ) -> TestRecord:
     """Return a test with these attempts (one that passed when there are none); its outcome follows from them."""
     tried = tuple(one if isinstance(one, AttemptRecord) else attempt(one) for one in attempts) or (attempt(),)

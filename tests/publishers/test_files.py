@@ -42,7 +42,7 @@ def test_reader_of_the_old_file_keeps_all_of_it(tmp_path: Path) -> None:
 def test_nothing_else_stays_in_the_directory(tmp_path: Path) -> None:
     write_atomically(tmp_path / "run.md", b"x")
 
-    assert os.listdir(tmp_path) == ["run.md"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "run.md"]
 
 
 def test_existing_file_keeps_its_permissions(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_symbolic_link_stays_one(tmp_path: Path) -> None:
 def test_device_is_written_to_and_not_replaced() -> None:
     write_atomically(Path(os.devnull), b"x")
 
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
     assert Path(os.devnull).read_bytes() == b""
 
 
@@ -112,7 +112,7 @@ def test_file_that_could_only_be_written_in_part_leaves_the_old_one_and_nothing_
 
     assert str(raised.value) == f"{path} cannot be written: File too large"
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["run.md"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "run.md"]
 
 
 @pytest.mark.parametrize("name", ["new", "present", "missing/directory/new", os.devnull])
@@ -139,7 +139,7 @@ def test_name_that_is_too_long_is_a_fault(tmp_path: Path) -> None:
 def test_directory_without_permission_is_a_fault() -> None:
     # Outside tmp_path, whose parents only its owner may enter.
     with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o555)
+        Path(directory).chmod(0o555)
         expected = f"cannot be created: the directory {Path(directory).resolve()} is not writable"
 
         assert _as_ordinary_user(Path(directory, "run.md")) == expected
@@ -157,5 +157,5 @@ def _as_ordinary_user(path: Path) -> str | None:
         os._exit(0)
     os.close(writing)
     os.waitpid(child, 0)
-    with open(reading, encoding="utf-8") as answer:
+    with os.fdopen(reading, encoding="utf-8") as answer:
         return answer.read()
