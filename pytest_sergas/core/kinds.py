@@ -6,15 +6,16 @@ A number is never a boolean, although Python says so, and never NaN or infinite.
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 Kind = Callable[[object], Any]
 
 YEAR_S = 366 * 24 * 3600.0
+TEXT_LIMIT = 4_096
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -22,15 +23,39 @@ class NotAllowed(ValueError):
     """A value is not of its kind; the text says what is allowed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """An entry inside a table that cannot be used.
+
+    Attributes:
+        path: the keys that lead to it, the last one its own.
+        text: what is wrong with it, what is allowed, or what to do.
+    """
+
+    path: tuple[str, ...]
+    value: object
+    text: str
+
+
+class WrongInside(NotAllowed):
+    """Entries of a table are wrong; ``usable`` is what the others amount to."""
+
+    def __init__(self, wrong: tuple[Wrong, ...], usable: object) -> None:
+        self.wrong = wrong
+        self.usable = usable
+        super().__init__("; ".join(f"{'.'.join(entry.path)}: {entry.text}" for entry in wrong))
+
+
 def number(minimum: float, maximum: float, what: str, *, open_below: bool = False) -> Kind:
     """A finite number between ``minimum`` and ``maximum``; ``open_below`` leaves the minimum itself out."""
     above = "more than" if open_below else "at least"
-    allowed = f"allowed: {what}, {above} {minimum:g} and at most {maximum:g}"
+    allowed = f"allowed: {what}, {above} {minimum:.12g} and at most {maximum:.12g}"
 
     def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        # Compared before it is converted: a whole number of 400 digits has no float, and NaN is in no range.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
             raise NotAllowed(allowed)
-        if value > maximum or value < minimum or (open_below and value == minimum):
+        if open_below and value == minimum:
             raise NotAllowed(allowed)
         return float(value)
 
@@ -56,9 +81,9 @@ def boolean(value: object) -> bool:
 
 
 def text(value: object) -> str:
-    """Text that is not empty."""
-    if not isinstance(value, str) or not value.strip():
-        raise NotAllowed("allowed: text that is not empty")
+    """Text on one line that is not empty, of at most `TEXT_LIMIT` characters."""
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_LIMIT or _CONTROL.search(value):
+        raise NotAllowed(f"allowed: text on one line, not empty, of at most {TEXT_LIMIT} characters")
     return value
 
 
@@ -78,9 +103,9 @@ def one_of(*choices: str) -> Kind:
     """One of a few words."""
 
     def read(value: object) -> str:
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise NotAllowed(f"allowed: {', '.join(map(repr, choices))}")
-        return str(value)
+        return value
 
     return read
 
@@ -88,17 +113,20 @@ def one_of(*choices: str) -> Kind:
 def texts(value: object) -> tuple[str, ...]:
     """A list of texts; a single text is a list of one."""
     items = (value,) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item for item in items):
-        raise NotAllowed("allowed: a list of texts that are not empty")
-    return tuple(items)
+    if not isinstance(items, list | tuple):
+        raise NotAllowed("allowed: a list of texts")
+    try:
+        return tuple(text(item) for item in items)
+    except NotAllowed as wrong:
+        raise NotAllowed(f"in the list {wrong}") from None
 
 
 def exceptions(value: object) -> tuple[str, ...]:
-    """Names of exceptions; the classes themselves where Python is at hand (in a marker)."""
+    """Names of exceptions, none for any; the classes themselves where Python is at hand (in a marker)."""
     items = value if isinstance(value, list | tuple) else (value,)
     names = tuple(item.__name__ if _is_exception(item) else item for item in items)
-    if not names or not all(isinstance(name, str) and name.isidentifier() for name in names):
-        raise NotAllowed('allowed: exceptions, such as "ConnectionError", in a list')
+    if not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise NotAllowed('allowed: a list of exceptions without their modules, such as ["ConnectionError"]')
     return names
 
 
@@ -111,21 +139,21 @@ def share(value: object) -> float:
     return float(part)
 
 
-def table_of_texts(names: Kind, values: Kind = text) -> Kind:
-    """A table of texts whose keys are of the kind ``names``."""
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return the closest of the ``known`` words, whatever their case, or "" when none is close.
 
-    def read(value: object) -> Mapping[str, str]:
-        if not isinstance(value, dict):
-            raise NotAllowed('allowed: a table, such as {branch = "main"}')
-        return {names(name): values(entry) for name, entry in value.items()}
+    Args:
+        cutoff: from 0 to 1: how much of a word has to be the same.
+    """
+    import difflib  # only where something is wrong already: it is a third of what the configuration costs to import
 
-    return read
+    plain = {_plain(name): name for name in sorted(known)}
+    found = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
+    return plain[found[0]] if found else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the closest of the ``known`` words, or "" when none is close."""
-    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+def _plain(word: str) -> str:
+    return word.casefold().replace("-", "_")
 
 
 def _is_exception(item: object) -> bool:

@@ -51,55 +51,63 @@ class Keyword:
 
     Attributes:
         in_marker: whether a type marker takes it too; otherwise only the type's table does.
+        example: a value as TOML, for the starter file: the default where there is one.
         in_force: whether this version acts on it; the others are checked and recorded, and a run whose
             tests use one says so.
     """
 
     kind: kinds.Kind
     help: str
+    example: str
     in_marker: bool = True
     in_force: bool = True
+
+
+_WORKERS = kinds.whole(1, 10_000, "workers")
+_MEMORY = kinds.number(0, 1e9, "MiB", open_below=True)
+
+
+def _later(kind: kinds.Kind, meaning: str, example: str, *, in_marker: bool = True) -> Keyword:
+    return Keyword(kind, meaning, example, in_marker=in_marker, in_force=False)
 
 
 KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
     {
         "timeout": Keyword(
-            _SECONDS_OR_NONE, "seconds that an attempt may take, set-up and teardown included; 0 for none"
+            _SECONDS_OR_NONE, "seconds that an attempt may take, set-up and teardown included; 0 for none", "300"
         ),
-        "retries": Keyword(kinds.whole(0, 100, "repetitions"), "how often a failed test is repeated"),
-        "retry_delay": Keyword(_SECONDS_OR_NONE, "seconds to wait before a repetition"),
-        "retry_on": Keyword(kinds.exceptions, "repeat only after these exceptions"),
-        "max_duration": Keyword(_SECONDS, "seconds that the call may take", in_force=False),
-        "max_memory_mb": Keyword(
-            kinds.number(0, 1e9, "MiB", open_below=True), "MiB that the call may add at its peak", in_force=False
+        "retries": Keyword(kinds.whole(0, 100, "repetitions"), "how often a failed test is repeated", "0"),
+        "retry_delay": Keyword(_SECONDS_OR_NONE, "seconds to wait before a repetition", "0"),
+        "retry_on": Keyword(kinds.exceptions, "repeat only after these exceptions; none for any", "[]"),
+        "max_duration": _later(_SECONDS, "seconds that the call may take; no limit by default", "2"),
+        "max_memory_mb": _later(_MEMORY, "MiB that the call may add at its peak; no limit by default", "100"),
+        "max_cpu": _later(_SECONDS, "CPU seconds that the call may use; no limit by default", "2"),
+        "max_regression": _later(
+            kinds.share, "how much slower than its history a test may be; no limit by default", '"20%"'
         ),
-        "max_cpu": Keyword(_SECONDS, "CPU seconds that the call may use", in_force=False),
-        "max_regression": Keyword(kinds.share, "how much slower than its history a test may be", in_force=False),
-        "budget_attempts": Keyword(
-            kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", in_force=False
+        "budget_attempts": _later(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
+        "dependencies": _later(kinds.texts, "the checks that must pass before the test runs", "[]"),
+        "exclusive": _later(kinds.boolean, "no other test of the run runs meanwhile", "false"),
+        "paths": Keyword(kinds.texts, "directories or files whose tests have this type", "[]", in_marker=False),
+        "gate": Keyword(kinds.boolean, "run first; the rest does not start when one fails", "false", in_marker=False),
+        "parallel": _later(kinds.boolean, "false is max_workers = 1", "true", in_marker=False),
+        "max_workers": _later(
+            _WORKERS, "workers that may run tests of this type; no limit by default", "4", in_marker=False
         ),
-        "dependencies": Keyword(kinds.texts, "the checks that must pass before the test runs", in_force=False),
-        "exclusive": Keyword(kinds.boolean, "no other test of the run runs meanwhile", in_force=False),
-        "paths": Keyword(kinds.texts, "directories or files whose tests have this type", in_marker=False),
-        "gate": Keyword(kinds.boolean, "run first; the rest does not start when one fails", in_marker=False),
-        "parallel": Keyword(kinds.boolean, "false is max_workers = 1", in_marker=False, in_force=False),
-        "max_workers": Keyword(
-            kinds.whole(1, 10_000, "workers"),
-            "workers that may run tests of this type",
+        "fail_on_flaky": _later(kinds.boolean, "a flaky test fails the run", "false", in_marker=False),
+        "max_flaky": _later(
+            kinds.whole(0, 1_000_000, "tests"),
+            "more flaky tests fail the run; no limit by default",
+            "0",
             in_marker=False,
-            in_force=False,
         ),
-        "fail_on_flaky": Keyword(kinds.boolean, "a flaky test fails the run", in_marker=False, in_force=False),
-        "max_flaky": Keyword(
-            kinds.whole(0, 1_000_000, "tests"), "more flaky tests fail the run", in_marker=False, in_force=False
+        "min_coverage": _later(
+            kinds.number(0, 100, "percent"), "less coverage fails the run; no limit by default", "80", in_marker=False
         ),
-        "min_coverage": Keyword(
-            kinds.number(0, 100, "percent"), "less coverage fails the run", in_marker=False, in_force=False
+        "on_unavailable": _later(
+            kinds.one_of("fail", "skip"), "what a missing dependency does", '"fail"', in_marker=False
         ),
-        "on_unavailable": Keyword(
-            kinds.one_of("fail", "skip"), "what a missing dependency does", in_marker=False, in_force=False
-        ),
-        "wait_s": Keyword(_SECONDS_OR_NONE, "seconds to wait for dependencies", in_marker=False, in_force=False),
+        "wait_s": _later(_SECONDS_OR_NONE, "seconds to wait for dependencies", "0", in_marker=False),
     }
 )
 

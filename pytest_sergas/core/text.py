@@ -65,11 +65,20 @@ def redact_url(url: str) -> str:
     return f"{scheme[0] if scheme else ''}***@{rest}" if at else url
 
 
+def is_secret(key: str) -> bool:
+    """Whether the value of ``key`` may be a secret, going by its name; the name of the file of one is none."""
+    return _SECRET_KEY.search(key) is not None and not key.endswith("_file")
+
+
 def show_value(key: str, value: object) -> str:
     """Return how an error shows the ``value`` of ``key``: bounded, and hidden where it may be a secret."""
-    if _SECRET_KEY.search(key) and not key.endswith("_file"):
+    if is_secret(key):
         return "'***'"
-    return one_line(repr(_redact(value)), 80)
+    try:
+        shown = repr(_redact(value))
+    except Exception:  # noqa: BLE001  the edge of a stranger's __repr__; Python's own fails for enormous numbers
+        shown = f"<{type(value).__name__}>"
+    return one_line(shown, 80)
 
 
 def _redact(value: object) -> object:

@@ -14,28 +14,38 @@ OTHERS = {"--sergas-push": "push", "--sergas-strict": "strict"}
 
 def add(parser: pytest.Parser) -> None:
     """Register the options."""
-    group = parser.getgroup("sergas", "tests by type: policies, records, publishing")
-    group.addoption(
-        "--no-sergas", action="store_true", help="leave everything to the other plugins; markers stay known"
+    group = parser.getgroup("sergas", "tests by type (policies, records, publishing)")
+    option = group.addoption
+    option(
+        "--no-sergas",
+        action="store_true",
+        help="switch pytest-sergas off for this run; the markers of the types stay known",
     )
-    group.addoption(
-        "--sergas-strict", action="store_true", help="a test without a type is an error before anything runs"
+    option(
+        "--sergas-strict",
+        action="store_true",
+        default=None,  # not given: the configuration decides
+        help="a test without a type is an error, before anything runs",
     )
-    group.addoption("--sergas-ctrf", metavar="FILE", help="write the run as CTRF (Common Test Report Format, JSON)")
-    group.addoption("--sergas-markdown", metavar="FILE", help="write a summary of the run for people")
-    group.addoption(
-        "--sergas-textfile", metavar="FILE.prom", help="write the metrics for node_exporter's textfile collector"
+    option("--sergas-ctrf", metavar="FILE", help="write the run to this file as CTRF (Common Test Report Format, JSON)")
+    option("--sergas-markdown", metavar="FILE", help="write a summary of the run for people to this file")
+    option(
+        "--sergas-textfile",
+        metavar="FILE",
+        help="write the run's metrics to this file, for the textfile collector of node_exporter",
     )
-    group.addoption("--sergas-push", metavar="URL", help="push the metrics to this Pushgateway")
+    option("--sergas-push", metavar="URL", help="push the run's metrics to the Pushgateway at this address")
 
 
 def given(config: pytest.Config) -> dict[str, tuple[str, Any]]:
-    """Return key → (what was typed, value) for the options that were given."""
+    """Return key → (what was typed, value) for the options that were given.
+
+    An empty value was given too: it is a fault, and the reader of the configuration says so.
+    """
     found: dict[str, tuple[str, Any]] = {}
-    for option, key in FILES.items():
-        if value := config.getoption(option):
-            found[key] = (option, str(Path(config.invocation_params.dir, value)))
-    for option, key in OTHERS.items():
-        if value := config.getoption(option):
-            found[key] = (option, value)
+    for option, key in {**FILES, **OTHERS}.items():
+        value = config.getoption(option, None)
+        if value is not None:
+            is_file = option in FILES and value.strip()
+            found[key] = (option, str(Path(config.invocation_params.dir, value)) if is_file else value)
     return found

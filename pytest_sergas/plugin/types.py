@@ -50,9 +50,7 @@ class Types:
             key=lambda entry: len(entry[0].parts),
             reverse=True,
         )
-        settings = loaded.settings
-        general = {name: getattr(settings, name) for name in ("timeout", "retries", "retry_delay", "retry_on")}
-        self._general: Layer = (Source.GENERAL, {name: value for name, value in general.items() if value is not None})
+        self._general: Layer = (Source.GENERAL, loaded.settings.general)
         self._cache: dict[tuple[object, ...], Typed | None] = {}
         self._path_cache: dict[Path, TestType | None] = {}
         self._checked: set[int] = set()

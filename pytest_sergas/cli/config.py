@@ -1,0 +1,194 @@
+"""``sergas config``: what is in force, and where each value came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_sergas.config import SECTIONS, Settings, TypeSettings, find, load_sections
+from pytest_sergas.config.file import read_file
+from pytest_sergas.config.section import Reading
+from pytest_sergas.config.toml import to_toml
+from pytest_sergas.core.policy import KEYWORDS, Choice, Layer, Policy, Source, resolve
+from pytest_sergas.core.records import TestType
+from pytest_sergas.core.text import is_secret, redact_url
+
+if TYPE_CHECKING:
+    import pytest
+
+HELP = "show the configuration that is in force, and where each value comes from"
+EXAMPLES = """\
+The values are those of a pytest that is started in this directory without
+arguments: the options in its addopts, and the ini values of pytest-timeout and
+pytest-rerunfailures, are taken into account. Secrets are not shown.
+
+examples:
+  sergas config
+  sergas config --json | jq .types.unit.policy
+  PROMETHEUS_GATEWAY=http://127.0.0.1:9091 sergas config
+"""
+
+_WIDTH = 80
+_HIDDEN = "***"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from pytest_sergas.cli._pytest import configured
+    from pytest_sergas.plugin import options
+    from pytest_sergas.plugin.engines import Engines
+
+    config = configured()
+    file = read_file(config.rootpath)
+    readings = load_sections(file, tuple(SECTIONS), environ=os.environ, options={"": options.given(config)})
+    engines = Engines(config)
+    policies = resolve_all(readings[""].settings, engines.command_line, engines.ini)
+    notes = tuple(_off(config))
+    if arguments.json:
+        document = to_document(readings, policies)
+        print(json.dumps({"root": str(file.root), "file": file.name or None, **document, "notes": notes}, indent=2))
+    else:
+        print(f"root directory: {file.root}")
+        print(f"configuration:  {file.name or 'no file; sergas init writes one'}")
+        print("\n".join(to_lines(readings, policies)))
+        for note in notes:
+            print(f"\nNote: {note}")
+    return 0
+
+
+def resolve_all(settings: Settings, command_line: Layer, ini: Layer) -> dict[TestType, Policy]:
+    """Return the policy of each enabled type, as a test without keywords of its own has it.
+
+    Args:
+        command_line, ini: what pytest's options and ini values say.
+    """
+    return {
+        test_type: resolve(
+            test_type,
+            (command_line, (Source.TYPE_TABLE, table.values), (Source.GENERAL, settings.general), ini),
+        )
+        for test_type, table in settings.types.items()
+        if table.enabled
+    }
+
+
+def to_document(readings: Mapping[str, Reading[Any]], policies: Mapping[TestType, Policy]) -> dict[str, Any]:
+    """Return everything for `json.dumps`; a value that is not set is null."""
+    sections = {
+        section: {
+            key: {"value": _public(key, _value(reading, key)), "source": reading.sources[key]} for key in _keys(section)
+        }
+        for section, reading in readings.items()
+    }
+    types = {
+        test_type.value: _type_document(table, policies.get(test_type))
+        for test_type, table in readings[""].settings.types.items()
+    }
+    return {"settings": sections.pop(""), "sections": sections, "types": types}
+
+
+def to_lines(readings: Mapping[str, Reading[Any]], policies: Mapping[TestType, Policy]) -> Iterator[str]:
+    """Return the lines for a terminal: each key with its value and source, then each type."""
+    for section, reading in readings.items():
+        yield ""
+        yield f"[{section}]" if section else "settings"
+        for key in _keys(section):
+            yield from _row(f"  {key}", _shown(key, _value(reading, key)), reading.sources[key])
+    yield ""
+    yield "types (a keyword of a test's own marker comes before all of this)"
+    for test_type, table in readings[""].settings.types.items():
+        yield from _type_lines(test_type, table, policies.get(test_type))
+
+
+def _type_document(table: TypeSettings, policy: Policy | None) -> dict[str, Any]:
+    if policy is None:
+        return {"enabled": False}
+    choices = {
+        name: {"value": _public(name, choice.value), "source": choice.source.value, "in_force": KEYWORDS[name].in_force}
+        for name, choice in policy.choices.items()
+    }
+    return {"enabled": True, "marker": table.marker, "paths": list(table.paths), "gate": table.gate, "policy": choices}
+
+
+def _type_lines(test_type: TestType, table: TypeSettings, policy: Policy | None) -> Iterator[str]:
+    if policy is None:
+        yield f"  {test_type.value:<15} disabled"
+        return
+    about = [f"@pytest.mark.{table.marker}", *(f"path {path}" for path in table.paths)]
+    about += ["gate"] if table.gate else []
+    given = {name: choice for name, choice in policy.choices.items() if choice.source is not Source.BUILT_IN}
+    built_in = [f"{name} {_choice(name, choice)}" for name, choice in policy.choices.items() if name not in given]
+    yield from _wrapped(f"  {test_type.value:<15} ", ", ".join(about))
+    for name, choice in given.items():
+        yield from _row(f"    {name}", _choice(name, choice), choice.source.value)
+    if built_in:
+        yield from _wrapped("    built-in      ", ", ".join(built_in))
+
+
+def _choice(name: str, choice: Choice) -> str:
+    later = "" if KEYWORDS[name].in_force else " (not yet in force)"
+    return f"{_shown(name, choice.value)}{later}"
+
+
+def _row(name: str, value: str, source: str) -> Iterator[str]:
+    """One line where 80 columns are enough; a value that is too long has its source on the next one."""
+    line = f"{name:<22} {value:<28} {source}"
+    if len(line) <= _WIDTH and len(value) <= 28:
+        yield line
+    else:
+        yield f"{name:<22} {value}"
+        yield f"{'':<51} {source}" if len(source) <= _WIDTH - 52 else f"{'':<22} {source}"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=head, subsequent_indent=" " * 18, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _keys(section: str) -> list[str]:
+    # The types have a part of their own.
+    return [key for key in find(section).keys if (section, key) != ("", "types")]
+
+
+def _value(reading: Reading[Any], key: str) -> object:
+    return getattr(reading.settings, key)
+
+
+def _public(key: str, value: object) -> object:
+    """Return ``value`` as JSON knows it, without what may be a secret; None when it is not set."""
+    if value is None or value == "":
+        return None
+    if is_secret(key):
+        return _HIDDEN
+    if isinstance(value, Mapping):
+        return {str(name): _public(str(name), entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(key, entry) for entry in value]
+    return redact_url(value) if isinstance(value, str) else value
+
+
+def _shown(key: str, value: object) -> str:
+    public = _public(key, value)
+    return "(not set)" if public is None else to_toml(public)
+
+
+def _off(config: pytest.Config) -> Iterator[str]:
+    """Say what keeps the configuration from having any effect here."""
+    if not config.pluginmanager.hasplugin("sergas"):
+        yield "pytest does not load the plugin here: a -p option, or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    elif config.getoption("--no-sergas"):
+        yield "--no-sergas in addopts switches the plugin off"
+    for plugin, name, what in (
+        ("timeout", "pytest-timeout", "timeouts"),
+        ("rerunfailures", "pytest-rerunfailures", "retries"),
+    ):
+        if not config.pluginmanager.hasplugin(plugin):
+            yield f"{name} is not loaded here: {what} have no effect"

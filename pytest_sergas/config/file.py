@@ -1,0 +1,99 @@
+"""The file that configures us: ``[tool.sergas]`` in ``pyproject.toml``, or ``sergas.toml`` beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sergas.core.text import one_line, show_value
+
+PYPROJECT = "pyproject.toml"
+SERGAS_TOML = "sergas.toml"
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What is written in the file, not yet judged.
+
+    Attributes:
+        root: the directory that paths are relative to.
+        name: the file's name, or "" when there is none.
+        head: the tables that lead to ours: ``("tool", "sergas")``, or none.
+        table: our keys as they are written.
+        project: the project's name according to ``pyproject.toml``, or "".
+        faults: why a file cannot be used.
+    """
+
+    root: Path
+    name: str
+    head: tuple[str, ...]
+    table: Mapping[str, object]
+    project: str = ""
+    faults: tuple[str, ...] = ()
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """Return how an error names the key to which ``path`` leads: ``FILE: [TABLE] KEY``."""
+        *tables, key = (one_line(part if _BARE.fullmatch(part) else repr(part), 80) for part in (*self.head, *path))
+        table = f"[{'.'.join(tables)}] " if tables else ""
+        return f"{self.name}: {table}{key}"
+
+
+def read_file(root: Path) -> ConfigFile:
+    """Read the file in ``root`` that configures us, if there is one."""
+    faults: list[str] = []
+    pyproject = _parse(root / PYPROJECT, faults)
+    own = _parse(root / SERGAS_TOML, faults)
+    project = _table(pyproject, "project").get("name", "")
+    name = project if isinstance(project, str) else ""
+    table = _table(pyproject, "tool").get("sergas")
+    if table is None:
+        file = SERGAS_TOML if own is not None else ""
+        return ConfigFile(root, file, (), own or {}, name, tuple(faults))
+    if os.path.lexists(root / SERGAS_TOML):
+        faults.append(f"{SERGAS_TOML}: [tool.sergas] in {PYPROJECT} configures the same; keep one of the two")
+    if not isinstance(table, dict):
+        faults.append(f"{PYPROJECT}: [tool] sergas = {show_value('sergas', table)}: allowed: a table, [tool.sergas]")
+        table = {}
+    return ConfigFile(root, PYPROJECT, ("tool", "sergas"), table, name, tuple(faults))
+
+
+def _table(document: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
+    found = (document or {}).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _parse(path: Path, faults: list[str]) -> dict[str, Any] | None:
+    """Return the document, or None when there is no such file; what cannot be used is a fault."""
+    if not os.path.lexists(path):
+        return None
+    if path.exists() and not path.is_file():
+        faults.append(f"{path.name}: is not a file; rename it, or write the configuration there")
+        return {}
+    try:
+        # A byte order mark, as some editors write it, is not part of the text.
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        faults.append(f"{path.name}: cannot be read: {error.strerror}")
+        return {}
+    except UnicodeDecodeError as error:
+        faults.append(f"{path.name}: not UTF-8 at byte {error.start}; save it as UTF-8")
+        return {}
+    return _parse_text(path.name, text, faults)
+
+
+def _parse_text(name: str, text: str, faults: list[str]) -> dict[str, Any]:
+    import tomllib  # only where there is something to parse
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+        faults.append(f"{name}: not TOML: {one_line(str(error), 200)}")
+    except RecursionError:
+        faults.append(f"{name}: not TOML: nested too deeply")
+    return {}
