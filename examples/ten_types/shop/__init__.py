@@ -1,0 +1,1 @@
+"""A small shop: prices, orders, suppliers, and an HTTP service round them."""
