@@ -178,7 +178,7 @@ def final_outcome(attempts: Sequence[Outcome]) -> Outcome:
         IndexError: there is no attempt.
     """
     last = attempts[-1]
-    if last is Outcome.PASSED and any(outcome in FAILURES for outcome in attempts[:-1]):
+    if last is Outcome.PASSED and len(attempts) > 1 and not FAILURES.isdisjoint(attempts[:-1]):
         return Outcome.FLAKY
     return last
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 from pytest_sergas.core.records import FAILURES, SUCCESSES, UNTYPED, Outcome, RunRecord, TestRecord, TestType
 
@@ -77,8 +78,9 @@ def covered_s(intervals: Iterable[tuple[float, float]]) -> float:
     total = 0.0
     reached = float("-inf")
     for start, stop in sorted(intervals):
-        total += max(0.0, stop - max(start, reached))
-        reached = max(reached, stop)
+        if stop > reached:
+            total += stop - max(start, reached)
+            reached = stop
     return total
 
 
@@ -86,11 +88,11 @@ def _summary(name: str, tests: Sequence[TestRecord], slowest: int) -> TypeSummar
     counts = dict.fromkeys(Outcome, 0)
     for test in tests:
         counts[test.outcome] += 1
-    intervals = (
+    intervals = [
         (attempt.start_s, attempt.start_s + attempt.duration_s)
         for test in tests
         for attempt in test.attempts
         if attempt.start_s
-    )
-    ranked = sorted(tests, key=lambda test: test.duration_s, reverse=True)[:slowest]
+    ]
+    ranked = nlargest(slowest, tests, key=lambda test: test.duration_s)
     return TypeSummary(name, tuple(tests), counts, covered_s(intervals), tuple(ranked))

@@ -90,6 +90,7 @@ class Recorder:
         self._each = each
         self._tests: list[_Test] = []
         self._open: dict[object, _Test] = {}
+        self._files: dict[str, str] = {}
         self.workers: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -122,10 +123,23 @@ class Recorder:
         self._tests.append(test)
 
     def finish(self) -> tuple[tuple[TestRecord, ...], tuple[str, ...]]:
-        """Return the tests in the order in which they began, and the node ids of those that did not end."""
-        complete = [test for test in self._tests if test.attempts[-1].ended]
-        unfinished = (clean(test.node_id, NAME_LIMIT) for test in self._tests if not test.attempts[-1].ended)
-        return tuple(map(_record, complete)), tuple(unfinished)
+        """Return the tests in the order in which they began, and the node ids of those that did not end.
+
+        What was collected is given away: a second call returns nothing.
+        """
+        self._open.clear()
+        # Each test is let go when its record is made: with both alive, the garbage collector would start over
+        # and over to look through the objects of the whole run.
+        waiting, self._tests = self._tests[::-1], []
+        records: list[TestRecord] = []
+        unfinished: list[str] = []
+        while waiting:
+            test = waiting.pop()
+            if test.attempts[-1].ended:
+                records.append(_record(test, self._files))
+            else:
+                unfinished.append(clean(test.node_id, NAME_LIMIT))
+        return tuple(records), tuple(unfinished)
 
     def _begin(self, key: object, known: _Test | None, report: pytest.TestReport, worker: str) -> _Test:
         if known is None or not known.attempts[-1].repeated:
@@ -175,25 +189,30 @@ def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, st
     return clean(message, MESSAGE_LIMIT), clean(trace, TRACE_LIMIT)
 
 
-def _record(test: _Test) -> TestRecord:
-    attempts = tuple(
-        AttemptRecord(
-            attempt.outcome,
-            attempt.start_s,
-            attempt.setup_s,
-            attempt.call_s,
-            attempt.teardown_s,
-            attempt.worker,
-            attempt.message,
-            attempt.trace,
-        )
-        for attempt in test.attempts
-    )
+def _record(test: _Test, files: dict[str, str]) -> TestRecord:
+    """Return the record of ``test``; ``files`` remembers each file's name as records have it."""
+    attempts = tuple(map(_attempt, test.attempts))
+    file = files.get(test.file)
+    if file is None:
+        file = files[test.file] = clean(test.file.replace("\\", "/"), NAME_LIMIT)
     return TestRecord(
-        node_id=clean(test.node_id, NAME_LIMIT),
-        type=test.type,
-        outcome=final_outcome([attempt.outcome for attempt in attempts]),
-        attempts=attempts,
-        file=clean(test.file.replace("\\", "/"), NAME_LIMIT),
-        line=None if test.line is None else test.line + 1,
+        clean(test.node_id, NAME_LIMIT),
+        test.type,
+        final_outcome([attempt.outcome for attempt in attempts]),
+        attempts,
+        file,
+        None if test.line is None else test.line + 1,
+    )
+
+
+def _attempt(attempt: _Attempt) -> AttemptRecord:
+    return AttemptRecord(
+        attempt.outcome,
+        attempt.start_s,
+        attempt.setup_s,
+        attempt.call_s,
+        attempt.teardown_s,
+        attempt.worker,
+        attempt.message,
+        attempt.trace,
     )

@@ -38,7 +38,7 @@ class Terminal:
         if len(summaries) > 1:
             rows.append(_row(overall(run)))
         head: Line = (Segment(_cells(_COLUMNS), "bold"),)
-        lines = [head, *rows, *_kinds_of_failure(run), *_slowest(summaries), *_about(run)]
+        lines = [head, *rows, *_kinds_of_failure(summaries), *_slowest(summaries), *_about(run)]
         return Publication(title="tests by type", lines=tuple(lines))
 
 
@@ -78,9 +78,9 @@ def _cells(texts: Sequence[str]) -> str:
     return "".join(_pad(text, index) for index, text in enumerate(texts))
 
 
-def _kinds_of_failure(run: RunRecord) -> list[Line]:
-    counts = overall(run).counts
-    finer = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if outcome in FAILURES and counts[outcome]]
+def _kinds_of_failure(summaries: Sequence[TypeSummary]) -> list[Line]:
+    counts = {outcome: sum(summary.counts[outcome] for summary in summaries) for outcome in FAILURES}
+    finer = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts.get(outcome)]
     plain = not finer or (len(finer) == 1 and finer[0].endswith(Outcome.FAILED.value))
     return [] if plain else [(Segment(f"failed: {', '.join(finer)}"),)]
 
