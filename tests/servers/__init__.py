@@ -1,0 +1,12 @@
+"""The real servers and tools that tests use, and servers that fail in a given way.
+
+A tool is taken from ``.tools/bin`` of the repository if it is there, otherwise from the PATH. Where it is
+missing, the test that needs it is skipped and says so; where ``CI`` is set it fails instead, because there
+nobody reads what was skipped.
+
+    process.py      starts a server and waits until it is ready
+    pushgateway.py  Debian's prometheus-pushgateway
+    prometheus.py   Debian's prometheus and promtool
+    ctrf.py         the reference validator of CTRF, for node
+    gateways.py     what stands in for a Pushgateway that fails
+"""

@@ -1,0 +1,68 @@
+"""Debian's Prometheus, and its promtool."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tests.servers.process import get, server, until
+from tests.servers.tools import find
+
+_HINT = "apt-get install prometheus, or make test"
+# As everybody is told to scrape a Pushgateway: the labels that were pushed stay.
+_CONFIG = """\
+global:
+  scrape_interval: 100ms
+scrape_configs:
+  - job_name: gateway
+    honor_labels: true
+    static_configs:
+      - targets: [ADDRESS]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running Prometheus that scrapes one address."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the vector that ``expression`` has now; wait until it has any."""
+        return until(lambda: self._query(expression), f"Prometheus has {expression}")
+
+    def _query(self, expression: str) -> list[dict[str, Any]]:
+        answer = json.loads(get(f"{self.url}/api/v1/query?{urlencode({'query': expression})}"))
+        assert answer["status"] == "success"
+        return list(answer["data"]["result"])
+
+
+@contextmanager
+def prometheus(directory: Path, scraped_url: str) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes ``scraped_url``; its data is kept in ``directory``."""
+    program = find("prometheus", _HINT)
+    config = directory / "prometheus.yml"
+    config.write_text(_CONFIG.replace("ADDRESS", urlsplit(scraped_url).netloc), encoding="utf-8")
+    command: list[str | Path] = [
+        program,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with server(command, directory / "prometheus.log") as url:
+        yield Prometheus(url)
+
+
+def lint(metrics: str) -> str:
+    """Return what ``promtool check metrics`` has to say against ``metrics``; nothing is ""."""
+    command: list[str | Path] = [find("promtool", _HINT), "check", "metrics"]
+    done = subprocess.run(command, input=metrics.encode(), capture_output=True, check=False, timeout=60)
+    complaints = (done.stdout + done.stderr).decode()
+    assert complaints or done.returncode == 0, f"promtool ended with {done.returncode} and said nothing"
+    return complaints
