@@ -6,6 +6,8 @@ CTRF knows five statuses; the finer outcome stands in ``rawStatus``, and what CT
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
 from typing import Any
 
@@ -19,6 +21,26 @@ _STATUS = {
     Outcome.SKIPPED: "skipped",
     Outcome.QUARANTINED: "other",
 }
+
+
+# The collection itself has no name when it fails; the schema wants one.
+_NAMELESS = "(session)"
+
+# Half of a character, which is how Python carries a byte that is not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    r"""Return a document as compact JSON in UTF-8.
+
+    A byte that is not UTF-8 (in a branch, a path, a note) is written in words, ``\udcff``: neither as it is
+    nor as JSON's own escape would strict readers take the file.
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
 
 
 def to_ctrf(run: RunRecord) -> dict[str, Any]:
@@ -58,17 +80,19 @@ def to_ctrf(run: RunRecord) -> dict[str, Any]:
 
 def _test(test: TestRecord) -> dict[str, Any]:
     last = test.last
+    duration, start = _ms(last.duration_s), _ms(last.start_s)
+    node_id = test.node_id or _NAMELESS
     document: dict[str, Any] = {
-        "testId": test.node_id,
-        "name": test.name,
+        "testId": node_id,
+        "name": test.name or _NAMELESS,
         "status": _STATUS[test.outcome],
         "rawStatus": test.outcome.value,
-        "duration": _ms(last.duration_s),
-        "start": _ms(last.start_s),
-        "stop": _ms(last.start_s) + _ms(last.duration_s),
+        "duration": duration,
+        "start": start,
+        "stop": start + duration,
         "type": test.type,
         "filePath": test.file,
-        "suite": [test.file or test.node_id],
+        "suite": [test.file or node_id],
     }
     if test.line is not None:
         document["line"] = test.line
@@ -89,20 +113,27 @@ def _test(test: TestRecord) -> dict[str, Any]:
 
 
 def _attempt(number: int, attempt: AttemptRecord) -> dict[str, Any]:
+    duration, start = _ms(attempt.duration_s), _ms(attempt.start_s)
     return {
         "attempt": number,
         "status": _STATUS[attempt.outcome],
-        "duration": _ms(attempt.duration_s),
-        "start": _ms(attempt.start_s),
-        "stop": _ms(attempt.start_s) + _ms(attempt.duration_s),
+        "duration": duration,
+        "start": start,
+        "stop": start + duration,
         **_present(message=attempt.message, trace=attempt.trace),
         "extra": {"rawStatus": attempt.outcome.value, **_present(worker=attempt.worker), **_phases(attempt)},
     }
 
 
 def _phases(attempt: AttemptRecord) -> dict[str, float]:
-    phases = {"setup": attempt.setup_s, "call": attempt.call_s, "teardown": attempt.teardown_s}
-    return {f"{name}Seconds": round(seconds, 6) for name, seconds in phases.items() if seconds is not None}
+    phases = {}
+    if attempt.setup_s is not None:
+        phases["setupSeconds"] = round(attempt.setup_s, 6)
+    if attempt.call_s is not None:
+        phases["callSeconds"] = round(attempt.call_s, 6)
+    if attempt.teardown_s is not None:
+        phases["teardownSeconds"] = round(attempt.teardown_s, 6)
+    return phases
 
 
 def _environment(project: str, environment: Environment) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_sergas.core.records import Outcome, RunRecord
@@ -18,6 +18,11 @@ from pytest_sergas.core.summary import TypeSummary
 from pytest_sergas.core.text import one_line
 
 FamilyType = Literal["gauge", "histogram"]
+
+LAST_SUCCESS = "sergas_last_success_timestamp_seconds"
+
+# Labels that only some of the samples have; as part of a grouping key they would make them collide.
+SAMPLE_LABELS = frozenset({"outcome", "le", "test"})
 
 # From a trivial unit test to the built-in timeout.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -51,13 +56,16 @@ HELP: dict[str, tuple[FamilyType, str]] = {
     "sergas_test_duration_seconds": ("histogram", "Durations of the tests of the last run."),
     "sergas_slowest_test_seconds": ("gauge", "Durations of the slowest tests of the last run."),
     "sergas_last_run_timestamp_seconds": ("gauge", "When the last run ended, in seconds since the Unix epoch."),
-    "sergas_last_success_timestamp_seconds": ("gauge", "When the last run without a failure ended."),
+    LAST_SUCCESS: ("gauge", "When the last run without a failure ended."),
 }
 
 
 def succeeded(run: RunRecord, summary: TypeSummary) -> bool:
-    """Whether the tests of one type were all run, at least one was judged, and none failed."""
-    return not run.stopped and summary.failed == 0 and summary.succeeded > 0
+    """Whether the tests of one type were all run, at least one was judged, and none failed.
+
+    An exit status above 1 is a run that was interrupted or broke down: nobody knows what it left out.
+    """
+    return not run.stopped and run.exit_status <= 1 and summary.failed == 0 and summary.succeeded > 0
 
 
 def run_families(run: RunRecord, summaries: Sequence[TypeSummary]) -> tuple[Family, ...]:
@@ -70,6 +78,40 @@ def run_families(run: RunRecord, summaries: Sequence[TypeSummary]) -> tuple[Fami
     for summary in summaries:
         _add(samples, run, summary)
     return tuple(Family(name, kind, text, tuple(samples[name])) for name, (kind, text) in HELP.items() if samples[name])
+
+
+def with_label(families: Sequence[Family], name: str, value: str) -> tuple[Family, ...]:
+    """Return ``families`` with one more label, the first, on every sample."""
+    return tuple(
+        replace(
+            family,
+            samples=tuple(replace(sample, labels=((name, value), *sample.labels)) for sample in family.samples),
+        )
+        for family in families
+    )
+
+
+def merged(now: Sequence[Family], earlier: Sequence[Family]) -> tuple[Family, ...]:
+    """Return ``now`` and what is to be kept of ``earlier``, as groups that are pushed with POST would have it.
+
+    That is everything about types that ``now`` does not mention, and the last success of the others where
+    ``now`` has none. Both are families of `run_families`.
+    """
+    own = {family.name: family.samples for family in now}
+    ran = {_type(sample) for samples in own.values() for sample in samples}
+    renewed = {_type(sample) for sample in own.get(LAST_SUCCESS, ())}
+    kept: dict[str, dict[object, Sample]] = {name: {} for name in HELP}
+    for family in earlier:
+        replaced = renewed if family.name == LAST_SUCCESS else ran
+        for sample in family.samples:
+            if _type(sample) not in replaced:
+                kept[family.name][sample.suffix, frozenset(sample.labels)] = sample
+    samples = {name: (*own.get(name, ()), *kept[name].values()) for name in HELP}
+    return tuple(Family(name, *HELP[name], samples[name]) for name in HELP if samples[name])
+
+
+def _type(sample: Sample) -> str:
+    return dict(sample.labels)["type"]
 
 
 def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary) -> None:
@@ -90,7 +132,7 @@ def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary)
     ]
     samples["sergas_last_run_timestamp_seconds"].append(Sample(key, run.finished_s))
     if succeeded(run, summary):
-        samples["sergas_last_success_timestamp_seconds"].append(Sample(key, run.finished_s))
+        samples[LAST_SUCCESS].append(Sample(key, run.finished_s))
 
 
 def _histogram(key: tuple[tuple[str, str], ...], values: Sequence[float]) -> list[Sample]:

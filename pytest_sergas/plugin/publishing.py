@@ -17,7 +17,13 @@ from pathlib import Path
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError, PublishError
-from pytest_sergas.publishers import GROUP, Context, Factory, Publication, Publisher
+from pytest_sergas.publishers import GROUP, Context, Publication, Publisher
+
+_REASON_LIMIT = 500
+
+# What is left after a publisher has given up by itself, so that its own reason is still heard.
+_SPARE_SHARE = 0.1
+_SPARE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,13 @@ def create_all(context: Context) -> tuple[Publisher, ...]:
     publishers: list[Publisher] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            publisher = _factory(entry)(context)
+            publisher = _create(entry, context)
         except ConfigurationError as error:
             faults.extend(error.faults)
         else:
             if publisher is not None:
                 publishers.append(publisher)
-    faults.extend(_same_file(publishers))
+    faults.extend(_same_file(publishers, context.junit_path))
     if faults:
         raise ConfigurationError(tuple(faults))
     return tuple(publishers)
@@ -57,49 +63,58 @@ def publish_all(publishers: Sequence[Publisher], run: RunRecord, deadline_s: flo
     Args:
         deadline_s: seconds that they have together. Ctrl-C ends the wait at once.
     """
-    results: dict[str, Sent] = {}
+    results: dict[int, Sent] = {}
     end_s = time.monotonic() + deadline_s
+    spare_s = min(_SPARE_SHARE * deadline_s, _SPARE_S)
 
     def remaining_s() -> float:
-        return max(0.0, end_s - time.monotonic())
+        return max(0.0, end_s - spare_s - time.monotonic())
 
-    def work(publisher: Publisher) -> None:
-        results[publisher.name] = _publish(publisher, run, remaining_s)
+    def work(index: int, publisher: Publisher) -> None:
+        results[index] = _publish(publisher, run, remaining_s)
 
-    threads = {
-        publisher.name: threading.Thread(target=work, args=(publisher,), daemon=True, name=f"sergas {publisher.name}")
-        for publisher in publishers
-    }
+    threads = [
+        threading.Thread(target=work, args=(index, publisher), daemon=True, name=f"sergas {publisher.name}")
+        for index, publisher in enumerate(publishers)
+    ]
     why = f"not done within {deadline_s:g} s"
     try:
-        for thread in threads.values():
+        for thread in threads:
             thread.start()
-        for thread in threads.values():
-            thread.join(remaining_s())
+        for thread in threads:
+            thread.join(max(0.0, end_s - time.monotonic()))
     except KeyboardInterrupt:
         why = "interrupted"
-    return tuple(results.get(name, Sent(name, None, why)) for name in threads)
+    return tuple(results.get(index, Sent(publisher.name, None, why)) for index, publisher in enumerate(publishers))
 
 
 def _publish(publisher: Publisher, run: RunRecord, remaining_s: Callable[[], float]) -> Sent:
     try:
-        return Sent(publisher.name, publisher.publish(run, remaining_s))
+        publication: object = publisher.publish(run, remaining_s)
     except PublishError as error:
-        return Sent(publisher.name, None, one_line(str(error), 300))
-    except Exception as error:  # noqa: BLE001  the edge of a publisher, which may be a stranger's; the run goes on
-        return Sent(publisher.name, None, one_line(f"{type(error).__name__}: {error}", 300))
+        return Sent(publisher.name, None, one_line(str(error), _REASON_LIMIT))
+    # The edge of a publisher, which may be a stranger's and may call pytest.fail() or exit(); the run goes on.
+    except BaseException as error:  # noqa: BLE001
+        return Sent(publisher.name, None, one_line(f"{type(error).__name__}: {error}", _REASON_LIMIT))
+    if not isinstance(publication, Publication):
+        return Sent(publisher.name, None, f"publish() returned {type(publication).__name__}, not a Publication")
+    return Sent(publisher.name, publication)
 
 
-def _factory(entry: EntryPoint) -> Factory:
+def _create(entry: EntryPoint, context: Context) -> Publisher | None:
     try:
-        factory: Factory = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError((f"publisher {entry.name!r} ({entry.value}) cannot be loaded: {error}",)) from error
-    return factory
+        publisher: Publisher | None = entry.load()(context)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # the edge of a publisher, which may be a stranger's; it is named, and nothing runs
+        fault = f"publisher {entry.name!r} ({entry.value}) cannot be used: {type(error).__name__}: {error}"
+        raise ConfigurationError((one_line(fault, _REASON_LIMIT),)) from error
+    return publisher
 
 
-def _same_file(publishers: Sequence[Publisher]) -> list[str]:
-    owners: dict[Path, str] = {}
+def _same_file(publishers: Sequence[Publisher], junit_path: Path | None) -> list[str]:
+    # pytest writes this one itself.
+    owners = {} if junit_path is None else {junit_path.resolve(): "junit"}
     faults = []
     for publisher in publishers:
         for path in publisher.writes:

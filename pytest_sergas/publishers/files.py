@@ -14,8 +14,11 @@ from pathlib import Path
 from pytest_sergas.errors import PublishError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``; missing directories are created, an existing file keeps its permissions.
+def write_atomically(path: Path, data: bytes, *, permissions: int | None = None) -> None:
+    """Write ``data`` to ``path``; missing directories are created.
+
+    Args:
+        permissions: of the file, whatever the umask says; None keeps those of an existing file.
 
     A symbolic link stays one: what it points to is replaced. What is no regular file (``/dev/stdout``, a
     pipe) is written to in place, because it cannot be replaced.
@@ -30,7 +33,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             return
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, data, mode)
+        _replace(target, data, mode if permissions is None else permissions)
     except OSError as error:
         raise PublishError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pytest_sergas.config import Settings
 from pytest_sergas.core.records import AttemptRecord, Outcome, RunRecord, TestRecord, final_outcome
@@ -12,6 +14,7 @@ from pytest_sergas.publishers import Context, Publication
 
 # The same run of the plugin as below tests/plugin, for the tests of how a publisher is wired.
 from tests.plugin.conftest import Ran, Run, run
+from tests.servers.pushgateway import Pushgateway, pushgateway
 
 __all__ = ["Ran", "Run", "attempt", "context_for", "forever_s", "record", "run", "run_of", "text_of"]
 
@@ -55,3 +58,10 @@ def text_of(publication: Publication) -> str:
 def forever_s() -> float:
     """A deadline that does not matter."""
     return 60.0
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Pushgateway]:
+    """A Pushgateway of its own for each test."""
+    with pushgateway(tmp_path) as running:
+        yield running

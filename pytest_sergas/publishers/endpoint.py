@@ -1,0 +1,247 @@
+"""An HTTP endpoint that a run is sent to: its address, who we are there, and one POST with the reason when it fails.
+
+Addresses are read as prometheus_client reads them (``gateway:9091`` is ``http://gateway:9091``), with user
+name and password in them where one likes. Everything wrong is found before the tests run. The credentials
+come from one place only:
+
+    URL                  user:password@
+    file, environment    push_username or SERGAS_PUSH_USERNAME, and push_password_file or SERGAS_PUSH_PASSWORD
+    file, environment    push_token_file or SERGAS_PUSH_TOKEN
+
+where the environment wins over the file. Redirects are not followed: a POST would become a GET, and
+credentials would go to a place that nobody named.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from pytest_sergas.config import Settings
+from pytest_sergas.core.text import one_line, redact_url
+from pytest_sergas.errors import PublishError
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
+
+USERNAME = "SERGAS_PUSH_USERNAME"
+PASSWORD = "SERGAS_PUSH_PASSWORD"  # noqa: S105  the name of a variable
+TOKEN = "SERGAS_PUSH_TOKEN"  # noqa: S105  the name of a variable
+
+_REASON_LIMIT = 200
+_SECRET_LIMIT_BYTES = 64 * 1024
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_ALLOWED = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to send, and what shows that we may.
+
+    Attributes:
+        url: without credentials and without a slash at the end.
+        authorization: value of the header of this name, or "".
+        secrets: what must not appear in any text, whoever wrote it.
+    """
+
+    url: str
+    authorization: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def send(self, method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes, timeout_s: float) -> None:
+        """Send a request and wait for the answer.
+
+        Args:
+            timeout_s: seconds for each step (connecting, each read), not for all of them together.
+
+        Raises:
+            PublishError: it was not answered with success; the text is the reason alone.
+        """
+        from http.client import HTTPException
+        from urllib import request
+        from urllib.error import HTTPError
+
+        own = (("Authorization", self.authorization),) if self.authorization else ()
+        asked = request.Request(self.url + path, data=body, headers=dict((*headers, *own)), method=method)  # noqa: S310  http or https
+        opener = request.OpenerDirector()
+        for handler in (
+            request.ProxyHandler(),
+            request.HTTPHandler(),
+            request.HTTPSHandler(),
+            request.HTTPDefaultErrorHandler(),
+            request.HTTPErrorProcessor(),
+            request.UnknownHandler(),
+        ):
+            opener.add_handler(handler)
+        try:
+            opener.open(asked, timeout=timeout_s).close()
+        except HTTPError as error:
+            with error:
+                raise PublishError(self._clean(_answered(error))) from None
+        except (OSError, HTTPException) as error:
+            raise PublishError(self._clean(_failed(error))) from error
+
+    def _clean(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return one_line(text, _REASON_LIMIT)
+
+
+def endpoint(address: str, settings: Settings, environ: Mapping[str, str], root: Path, faults: list[str]) -> Endpoint:
+    """Return the endpoint at ``address`` with the credentials that ``settings`` and ``environ`` have for it.
+
+    Args:
+        root: the directory that the files of the settings are relative to.
+        faults: what is wrong is added here; when anything is, the endpoint is of no use.
+    """
+    url, username, password = _address(address, faults)
+    other = _credentials(settings, environ, root, faults)
+    if username or password:
+        if other.names:
+            faults.append(f"push: the URL has a user name, and {' and '.join(other.names)} is set as well; keep one")
+        other = _Credentials(("the URL",), username, password)
+    if other.token and (other.username or other.password):
+        faults.append(f"push: a user name and a bearer token ({', '.join(other.names)}); remove one of them")
+    if bool(other.username) != bool(other.password):
+        there, missing = ("user name", "password") if other.username else ("password", "user name")
+        faults.append(
+            f"push: a {there} ({', '.join(other.names)}) without a {missing}; "
+            f"set push_username and push_password_file, or {USERNAME} and {PASSWORD}"
+        )
+    if ":" in other.username:
+        faults.append("push: the user name contains ':', which basic authentication cannot carry")
+    return Endpoint(url, *_authorization(other))
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """What was found; ``names`` says where, for the faults."""
+
+    names: tuple[str, ...]
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+
+def _address(address: str, faults: list[str]) -> tuple[str, str, str]:
+    """Return URL, user name and password."""
+    written = address.strip()
+    try:
+        parts = urlsplit(written if "://" in written else f"http://{written}")
+        host, port = parts.hostname or "", parts.port
+        host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    except ValueError:  # among them UnicodeError, for a host that can have no such name
+        faults.append(f"push = {_shown(address)}: not a URL; {_ALLOWED}")
+        return "", "", ""
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written):
+        faults.append(f"push = {_shown(address)}: not a URL of a gateway; {_ALLOWED}")
+    if "?" in written or "#" in written:
+        faults.append(f"push = {_shown(address)}: a query or a fragment is of no use here; {_ALLOWED}")
+    path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+    place = f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+    return place, unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _shown(address: str) -> str:
+    """Return what a fault may show of an address: nothing before the last @, nothing after a question mark."""
+    before, at, rest = address.rpartition("@")
+    del before
+    return one_line(repr(("***@" if at else "") + re.split(r"[?#]", rest)[0]), 80)
+
+
+def _credentials(settings: Settings, environ: Mapping[str, str], root: Path, faults: list[str]) -> _Credentials:
+    names = []
+
+    def first(variable: str, key: str, value: str) -> str:
+        if environ.get(variable):
+            names.append(variable)
+            return environ[variable]
+        if value:
+            names.append(key)
+        return value
+
+    def secret(variable: str, key: str, file: str) -> str:
+        value = first(variable, key, file)
+        return value if not value or names[-1] == variable else _read(key, file, root, faults)
+
+    username = first(USERNAME, "push_username", settings.push_username)
+    password = secret(PASSWORD, "push_password_file", settings.push_password_file)
+    token = secret(TOKEN, "push_token_file", settings.push_token_file)
+    if token and not _TOKEN.fullmatch(token):
+        faults.append(f"push: the bearer token ({names[-1]}) contains a blank or what is not ASCII")
+    return _Credentials(tuple(names), username, password, token)
+
+
+def _read(key: str, file: str, root: Path, faults: list[str]) -> str:
+    """Return the secret that a file holds; a newline at its end does not belong to it."""
+    path = root / file
+    where = f"{key} = {file!r}"
+    try:
+        with path.open("rb") as opened:
+            secret = opened.read(_SECRET_LIMIT_BYTES + 1).decode().rstrip("\r\n")
+    except OSError as error:
+        faults.append(f"{where}: {path} cannot be read: {error.strerror}")
+        return "unreadable"
+    except UnicodeDecodeError:
+        faults.append(f"{where}: {path} is not UTF-8 text")
+        return "unreadable"
+    if not secret or len(secret) > _SECRET_LIMIT_BYTES:
+        faults.append(f"{where}: {path} {'is larger than 64 KiB' if secret else 'is empty'}; it has to hold the secret")
+        return "unreadable"
+    return secret
+
+
+def _authorization(credentials: _Credentials) -> tuple[str, tuple[str, ...]]:
+    """Return the header and the secrets in it."""
+    if credentials.token:
+        return f"Bearer {credentials.token}", (credentials.token,)
+    if not credentials.username:
+        return "", ()
+    pair = f"{credentials.username}:{credentials.password}".encode("utf-8", "backslashreplace")
+    encoded = base64.b64encode(pair).decode()
+    return f"Basic {encoded}", (encoded, credentials.password)
+
+
+def _answered(error: HTTPError) -> str:
+    """Return the status of an answer that is no success, and what it says about it."""
+    status = f"{error.code} {error.reason}".strip()
+    location = error.headers.get("Location", "")
+    if error.code in range(300, 400) and location:
+        return (
+            f"it answered {status} and names {redact_url(location)}, which is not followed; put that address into push"
+        )
+    # A page for people says nothing in one line.
+    if "html" in error.headers.get("Content-Type", ""):
+        return f"it answered {status}"
+    try:
+        text = error.read(_REASON_LIMIT * 4).decode("utf-8", "replace").strip()
+    except OSError:
+        text = ""  # the status is all there is
+    return f"it answered {status}{f': {text}' if text else ''}"
+
+
+def _failed(error: BaseException) -> str:
+    """Return why there was no answer."""
+    import socket
+    from http.client import HTTPException, RemoteDisconnected
+    from urllib.error import URLError
+
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, socket.gaierror):
+        return f"its name cannot be resolved: {cause.strerror}"
+    if isinstance(cause, TimeoutError):
+        return "connection timed out"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, RemoteDisconnected):
+        return "connection closed without an answer"
+    if isinstance(cause, HTTPException):
+        return f"what it answered is not HTTP: {type(cause).__name__} {cause}"
+    strerror = getattr(cause, "strerror", None)
+    return str(strerror or cause)

@@ -1,0 +1,162 @@
+"""A run as a CTRF document: what stands where, and that it is always JSON in UTF-8."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sergas.core.ctrf import encode, to_ctrf
+from pytest_sergas.core.records import Environment, Outcome
+from tests.publishers.conftest import attempt, record, run_of
+
+pytestmark = pytest.mark.unit
+
+
+def one(*arguments: Any, **fields: Any) -> dict[str, Any]:
+    """Return the entry of a test."""
+    tests = to_ctrf(run_of(record(*arguments, **fields)))["results"]["tests"]
+    return dict(tests[0])
+
+
+@pytest.mark.parametrize(
+    ("attempts", "status", "raw", "flaky"),
+    [
+        pytest.param([Outcome.PASSED], "passed", "passed", None, id="passed"),
+        pytest.param([Outcome.FAILED], "failed", "failed", None, id="failed"),
+        pytest.param([Outcome.ERROR], "failed", "error", None, id="error"),
+        pytest.param([Outcome.SKIPPED], "skipped", "skipped", None, id="skipped"),
+        pytest.param([Outcome.XFAILED], "passed", "xfailed", None, id="xfailed"),
+        pytest.param([Outcome.XPASSED], "passed", "xpassed", None, id="xpassed"),
+        pytest.param([Outcome.TIMEOUT], "failed", "timeout", None, id="timeout"),
+        pytest.param([Outcome.CRASHED], "failed", "crashed", None, id="crashed"),
+        pytest.param([Outcome.OVER_BUDGET], "failed", "over_budget", None, id="over budget"),
+        pytest.param([Outcome.QUARANTINED], "other", "quarantined", None, id="quarantined"),
+        pytest.param([Outcome.FAILED, Outcome.PASSED], "passed", "flaky", True, id="flaky"),
+        pytest.param([Outcome.FAILED, Outcome.TIMEOUT], "failed", "timeout", False, id="failed twice"),
+    ],
+)
+def test_outcome_becomes_status_and_raw_status(
+    attempts: list[Outcome], status: str, raw: str, *, flaky: bool | None
+) -> None:
+    entry = one("a.py::test_a", *attempts)
+
+    assert (entry["status"], entry["rawStatus"], entry.get("flaky")) == (status, raw, flaky)
+
+
+def test_test_says_what_when_and_how_long() -> None:
+    assert one("tests/test_shop.py::TestPay::test_card[visa]", attempt(worker="gw1")) == {
+        "testId": "tests/test_shop.py::TestPay::test_card[visa]",
+        "name": "TestPay::test_card[visa]",
+        "status": "passed",
+        "rawStatus": "passed",
+        "duration": 500,
+        "start": 1_000_000,
+        "stop": 1_000_500,
+        "type": "unit",
+        "filePath": "tests/test_shop.py",
+        "suite": ["tests/test_shop.py"],
+        "line": 7,
+        "threadId": "gw1",
+        "extra": {"setupSeconds": 0.125, "callSeconds": 0.25, "teardownSeconds": 0.125},
+    }
+
+
+def test_repeated_attempts_keep_message_trace_and_worker() -> None:
+    entry = one(
+        "a.py::test_a", attempt(Outcome.TIMEOUT, message="late", trace="at 1", worker="gw0", teardown_s=None), attempt()
+    )
+
+    assert entry["retries"] == 1
+    assert entry["retryAttempts"] == [
+        {
+            "attempt": 1,
+            "status": "failed",
+            "duration": 375,
+            "start": 1_000_000,
+            "stop": 1_000_375,
+            "message": "late",
+            "trace": "at 1",
+            "extra": {"rawStatus": "timeout", "worker": "gw0", "setupSeconds": 0.125, "callSeconds": 0.25},
+        }
+    ]
+    assert "message" not in entry
+
+
+def test_summary_counts_by_status() -> None:
+    run = run_of(
+        record("a.py::a"),
+        record("a.py::b", Outcome.FAILED),
+        record("b.py::c", Outcome.SKIPPED),
+        record("b.py::d", Outcome.FAILED, Outcome.PASSED),
+    )
+
+    assert to_ctrf(run)["results"]["summary"] == {
+        "tests": 4,
+        "passed": 2,
+        "failed": 1,
+        "skipped": 1,
+        "pending": 0,
+        "other": 0,
+        "flaky": 1,
+        "suites": 2,
+        "start": 1_000_000,
+        "stop": 1_060_000,
+        "duration": 60_000,
+    }
+
+
+def test_run_says_where_it_took_place_and_how_it_ended() -> None:
+    environment = Environment(
+        provider="github", branch="main", commit="abc", job="test", pull_request="7", python="3.11"
+    )
+    run = run_of(environment=environment, exit_status=2, stopped="^C", unfinished=("a.py::a",), notes=("n",), workers=2)
+
+    document = to_ctrf(run)
+
+    assert document["results"]["environment"] == {
+        "appName": "shop",
+        "buildName": "test",
+        "commit": "abc",
+        "branchName": "main",
+        "extra": {"provider": "github", "pullRequest": "7", "python": "3.11"},
+    }
+    assert document["results"]["extra"] == {
+        "exitStatus": 2,
+        "collected": 0,
+        "workers": 2,
+        "stopped": "^C",
+        "unfinished": ["a.py::a"],
+        "notes": ["n"],
+    }
+
+
+def test_report_id_belongs_to_the_run() -> None:
+    ids = {to_ctrf(run_of(run_id=run_id))["reportId"] for run_id in ("r1", "r1", "r2")}
+
+    assert len(ids) == 2
+
+
+def test_failed_collection_without_a_name_has_one() -> None:
+    entry = one("", Outcome.ERROR)
+
+    assert (entry["testId"], entry["name"], entry["suite"]) == ("(session)", "(session)", ["(session)"])
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_encoded_is_compact_json_in_utf_8(document: dict[str, Any]) -> None:
+    encoded = encode(document)
+
+    assert json.loads(encoded.decode()) == document
+    assert encode(json.loads(encoded.decode())) == encoded
+    assert b"\n" not in encoded
+
+
+@given(st.text(st.characters(codec="utf-16", exclude_categories=()) | st.sampled_from('\ud800\udcff\\"'), max_size=20))
+def test_halves_of_characters_are_written_in_words(text: str) -> None:
+    decoded = json.loads(encode({"a": text}).decode())["a"]
+
+    assert decoded == text.encode("utf-8", "backslashreplace").decode()
