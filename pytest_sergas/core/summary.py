@@ -1,4 +1,4 @@
-"""A run at a glance: one `TypeSummary` for each test type that ran, and one for all together."""
+"""A run at a glance: a `TypeSummary` for each test type that ran, one for all together, and how figures are written."""
 
 from __future__ import annotations
 
@@ -71,6 +71,59 @@ def overall(run: RunRecord, *, slowest: int = 10) -> TypeSummary:
 def failures(run: RunRecord) -> tuple[TestRecord, ...]:
     """Return the tests that make the run fail, in the order in which they ran."""
     return tuple(test for test in run.tests if test.outcome in FAILURES)
+
+
+def flaky(run: RunRecord) -> tuple[TestRecord, ...]:
+    """Return the tests that passed after a failure, in the order in which they ran."""
+    return tuple(test for test in run.tests if test.outcome is Outcome.FLAKY)
+
+
+def slowest_of(summaries: Sequence[TypeSummary], *, least_s: float) -> tuple[TestRecord, ...]:
+    """Return the slowest tests that ``summaries`` name, as many as one of them names, longest first.
+
+    Args:
+        least_s: a test that took fewer seconds interests nobody.
+    """
+    limit = max((len(summary.slowest) for summary in summaries), default=0)
+    tests = [test for summary in summaries for test in summary.slowest if test.duration_s >= least_s]
+    return tuple(sorted(tests, key=lambda test: test.duration_s, reverse=True)[:limit])
+
+
+def finer_failures(summary: TypeSummary) -> str:
+    """Return how the failed tests failed ("1 failed, 2 timeout"), or "" when all simply failed."""
+    kinds = [outcome for outcome in Outcome if outcome in FAILURES and summary.counts[outcome]]
+    if kinds in ([], [Outcome.FAILED]):
+        return ""
+    return ", ".join(f"{summary.counts[outcome]} {outcome.value}" for outcome in kinds)
+
+
+def succeeded_at_once(summary: TypeSummary) -> int:
+    """Return how many tests went as expected at their first attempt; an expected failure is one of them."""
+    return summary.succeeded - summary.counts[Outcome.FLAKY]
+
+
+def seconds(duration_s: float) -> str:
+    """Return a duration below 100 days in at most 7 characters, in the unit in which people think of it."""
+    if duration_s < 0.0005:
+        return "<1 ms"
+    if duration_s < 0.9995:
+        return f"{duration_s * 1000:.0f} ms"
+    if duration_s < 99.95:
+        return f"{duration_s:.1f} s"
+    minutes, rest = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours_of_day = divmod(hours, 24)
+    if hours >= 100:
+        return f"{days}d {hours_of_day:02d}h"
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
+
+
+def percent(summary: TypeSummary) -> str:
+    """Return the success rate in at most 5 characters; rounding never makes 100 % of less."""
+    share = summary.success_percent
+    if share is None:
+        return "-"
+    return "100%" if share == 100 else f"{min(share, 99.9):.1f}%"
 
 
 def covered_s(intervals: Iterable[tuple[float, float]]) -> float:

@@ -7,6 +7,7 @@ import unicodedata
 
 _SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 _SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook", re.IGNORECASE)
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 # Control characters, and those that turn the direction of writing: they would show a line that is not there.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -30,8 +31,13 @@ def clean(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """Return ``text`` on one line, without control characters, of at most ``limit`` characters."""
-    flat = " ".join(_CONTROL.sub(" ", clean(text, limit * 4)).split())
+    flat = " ".join(_CONTROL.sub(" ", _ANSI.sub("", clean(text, limit * 4))).split())
     return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Return ``text``, of any number of lines, without colours and other control sequences."""
+    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def columns(text: str) -> int:
@@ -41,6 +47,16 @@ def columns(text: str) -> int:
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
+
+
+def keep_start(text: str, width: int) -> str:
+    """Return ``text`` on one line of at most ``width`` columns; what does not fit is cut off at the end."""
+    flat = one_line(text, 4 * width)
+    if columns(flat) <= width:
+        return flat
+    while columns(flat) > width - 3:
+        flat = flat[: len(flat) - max(1, (columns(flat) - width + 3) // 2)]
+    return f"{flat}..."
 
 
 def keep_end(text: str, width: int) -> str:

@@ -38,11 +38,13 @@ class Publication:
         place: where the run can be found now (a path, a URL without secrets), or "".
         title: heading of ``lines`` on the terminal, or "" for none.
         lines: to be written to the terminal, in order.
+        brief: what is written instead where pytest is quiet and ``lines`` have a title: what went wrong.
     """
 
     place: str = ""
     title: str = ""
     lines: tuple[Line, ...] = ()
+    brief: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,39 @@
-"""The summary on the terminal: a table with a row for each type, and the slowest tests; 80 columns."""
+"""The summary on the terminal: a table with a row for each type, and what somebody should look at; 80 columns.
+
+Failed tests are named by pytest's own summary, right above; flaky ones by nobody else, although they are
+what a green run hides.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sergas.core.records import FAILURES, UNTYPED, Outcome, RunRecord
-from pytest_sergas.core.summary import TypeSummary, overall, summarise
-from pytest_sergas.core.text import one_line
+from pytest_sergas.core.records import UNTYPED, Outcome, RunRecord, TestRecord
+from pytest_sergas.core.summary import (
+    TypeSummary,
+    finer_failures,
+    flaky,
+    overall,
+    percent,
+    seconds,
+    slowest_of,
+    succeeded_at_once,
+    summarise,
+)
+from pytest_sergas.core.text import keep_end, keep_start, one_line
 from pytest_sergas.publishers import Context, Line, Publication, Segment, Style
 
-_WIDTH = 80
-_COLUMNS = ("type", "tests", "passed", "failed", "flaky", "skipped", "retries", "success", "slowest", "wall")
-_WIDTHS = (13, 6, 7, 7, 6, 8, 8, 8, 8, 9)
+WIDTH = 80
+_SHOWN = 10
+_HEADS = ("type", "tests", "passed", "failed", "flaky", "skip", "retries", "success", "slowest", "wall")
+# One column of space before each but the first: 80 together. Six digits fit everywhere, then `count` shortens.
+_WIDTHS = (13, 7, 7, 7, 7, 7, 8, 8, 8, 8)
 
 
-def create(context: Context) -> Terminal | None:
+def create(context: Context) -> Terminal:
     """Return the publisher; it is always there."""
     return Terminal(context.settings.slowest)
 
@@ -34,86 +51,88 @@ class Terminal:
         summaries = summarise(run, slowest=self.slowest)
         if all(summary.type == UNTYPED for summary in summaries):
             return Publication()
-        rows = [_row(summary) for summary in summaries]
-        if len(summaries) > 1:
-            rows.append(_row(overall(run)))
-        head: Line = (Segment(_cells(_COLUMNS), "bold"),)
-        lines = [head, *rows, *_kinds_of_failure(summaries), *_slowest(summaries), *_about(run)]
-        return Publication(title="tests by type", lines=tuple(lines))
+        total = overall(run) if len(summaries) > 1 else summaries[0]
+        trouble = (*_failed(total), *_flaky(run), *_ended_early(run), *_notes(run))
+        lines = (*_table(summaries, total), *trouble, *_slowest(summaries))
+        return Publication(title="tests by type", lines=lines, brief=trouble)
+
+
+def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:
+    head: Line = (Segment("".join(map(_pad, range(len(_HEADS)), _HEADS)), "bold"),)
+    return [head, *map(_row, summaries), *([_row(total)] if len(summaries) > 1 else [])]
 
 
 def _row(summary: TypeSummary) -> Line:
     counts = summary.counts
-    percent = summary.success_percent
-    # Expected failures went as expected: they succeed.
-    passed = summary.succeeded - counts[Outcome.FLAKY]
+    passed = succeeded_at_once(summary)
+    slow = seconds(summary.slowest[0].duration_s) if summary.slowest else "-"
     cells: tuple[tuple[str, Style], ...] = (
         (summary.type, ""),
-        (str(summary.total), ""),
-        (str(passed), "green" if passed else ""),
-        (str(summary.failed), "red" if summary.failed else ""),
-        (str(counts[Outcome.FLAKY]), "yellow" if counts[Outcome.FLAKY] else ""),
-        (str(counts[Outcome.SKIPPED] + counts[Outcome.QUARANTINED]), ""),
-        (str(summary.retries), "yellow" if summary.retries else ""),
-        ("-" if percent is None else _percent(percent), ""),
-        (seconds(summary.slowest[0].duration_s) if summary.slowest else "-", ""),
+        (count(summary.total), ""),
+        (count(passed), "green" if passed else ""),
+        (count(summary.failed), "red" if summary.failed else ""),
+        (count(counts[Outcome.FLAKY]), "yellow" if counts[Outcome.FLAKY] else ""),
+        (count(counts[Outcome.SKIPPED] + counts[Outcome.QUARANTINED]), ""),
+        (count(summary.retries), "yellow" if summary.retries else ""),
+        (percent(summary), ""),
+        (slow, ""),
         (seconds(summary.wall_s), ""),
     )
-    return tuple(
-        Segment(_pad(text, index), style) for index, (text, style) in enumerate(cells)
-    )
+    return tuple(Segment(_pad(index, text), style) for index, (text, style) in enumerate(cells))
 
 
-def _percent(percent: float) -> str:
-    # Rounding must not turn 1 failure in 10,000 tests into 100 %.
-    return "100%" if percent == 100 else f"{min(percent, 99.9):.1f}%"
+def count(number: int) -> str:
+    """Return a count in at most 6 characters; "-" for none, so that what is there stands out."""
+    if number == 0:
+        return "-"
+    if number < 1_000_000:
+        return str(number)
+    return f"{number / 1_000_000:.{3 - min(3, len(str(number // 1_000_000)))}f}M"
 
 
-def _pad(text: str, index: int) -> str:
-    width = _WIDTHS[index]
-    return text.ljust(width) if index == 0 else text.rjust(width)
+def _pad(index: int, text: str) -> str:
+    return text.rjust(_WIDTHS[index]) if index else text.ljust(_WIDTHS[index])
 
 
-def _cells(texts: Sequence[str]) -> str:
-    return "".join(_pad(text, index) for index, text in enumerate(texts))
+def _failed(total: TypeSummary) -> list[Line]:
+    finer = finer_failures(total)
+    return [(Segment("failed: "), Segment(finer, "red"))] if finer else []
 
 
-def _kinds_of_failure(summaries: Sequence[TypeSummary]) -> list[Line]:
-    counts = {outcome: sum(summary.counts[outcome] for summary in summaries) for outcome in FAILURES}
-    finer = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts.get(outcome)]
-    plain = not finer or (len(finer) == 1 and finer[0].endswith(Outcome.FAILED.value))
-    return [] if plain else [(Segment(f"failed: {', '.join(finer)}"),)]
+def _flaky(run: RunRecord) -> list[Line]:
+    tests = flaky(run)
+    lines = [line for test in tests[:_SHOWN] for line in _flaky_test(test)]
+    more = len(tests) - _SHOWN
+    return [*lines, (Segment(f"flaky: and {more} more", "yellow"),)] if more > 0 else lines
+
+
+def _flaky_test(test: TestRecord) -> list[Line]:
+    attempts = f" passed at attempt {len(test.attempts)}"
+    name = keep_end(test.node_id, WIDTH - len("flaky: ") - len(attempts))
+    line: Line = (Segment("flaky: ", "yellow"), Segment(name), Segment(attempts))
+    first = test.attempts[0]
+    why = keep_start(f"{first.outcome.value} at first: {first.message}", WIDTH - 7)
+    return [line, (Segment(f"       {why}"),)]
+
+
+def _ended_early(run: RunRecord) -> list[Line]:
+    lines = _wrapped(f"stopped: {run.stopped}") if run.stopped else []
+    lines += [f"not finished: {keep_end(node_id, WIDTH - 14)}" for node_id in run.unfinished[:_SHOWN]]
+    more = len(run.unfinished) - _SHOWN
+    lines += [f"not finished: and {more} more"] if more > 0 else []
+    return [(Segment(line, "yellow"),) for line in lines]
+
+
+def _notes(run: RunRecord) -> list[Line]:
+    return [(Segment(line, "yellow"),) for note in run.notes for line in _wrapped(f"note: {note}")]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(one_line(text, 400), WIDTH, subsequent_indent="  ")
 
 
 def _slowest(summaries: Sequence[TypeSummary]) -> list[Line]:
-    """Name the slowest tests of all types; those that took less than a tenth of a second interest nobody."""
-    limit = max((len(summary.slowest) for summary in summaries), default=0)
-    tests = {test.node_id: test for summary in summaries for test in summary.slowest if test.duration_s >= 0.1}
-    ranked = sorted(tests.values(), key=lambda test: test.duration_s, reverse=True)[:limit]
+    tests = slowest_of(summaries, least_s=0.1)
     return [
-        (Segment(f"slowest {seconds(test.duration_s):>9} {_left(test.node_id, _WIDTH - 18)}"),) for test in ranked
+        (Segment(f"slowest: {seconds(test.duration_s):>7} {keep_end(test.node_id, WIDTH - 17)}"),) for test in tests
     ]
-
-
-def _left(node_id: str, width: int) -> str:
-    """Shorten at the front: a test's own name stands at the end."""
-    flat = one_line(node_id, 1000)
-    return flat if len(flat) <= width else f"...{flat[-(width - 3) :]}"
-
-
-def _about(run: RunRecord) -> list[Line]:
-    unfinished = [f"not finished: {_left(node_id, _WIDTH - 14)}" for node_id in run.unfinished]
-    return [(Segment(text, "yellow"),) for text in (*unfinished, *run.notes)]
-
-
-def seconds(duration_s: float) -> str:
-    """Return a duration in at most 7 characters, in the unit in which people think of it."""
-    if duration_s < 0.0005:
-        return "<1 ms"
-    if duration_s < 0.9995:
-        return f"{duration_s * 1000:.0f} ms"
-    if duration_s < 99.95:
-        return f"{duration_s:.1f} s"
-    minutes, rest = divmod(round(duration_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
