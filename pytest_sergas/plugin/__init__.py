@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sergas.plugin import markers, options
+from pytest_sergas.plugin.role import is_controller
 
 if TYPE_CHECKING:
     from pytest_sergas.config import Loaded
@@ -59,8 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
     """Let ``-n auto`` start no more workers than ``max_workers``."""
     workers = yield
-    loaded = config.stash.get(LOADED, None)
-    limit = loaded.settings.max_workers if loaded is not None else None
+    if config.getoption("--no-sergas") or not _asked(config):
+        return workers
+    limit = _load(config).settings.max_workers
     return workers if limit is None else min(workers, limit)
 
 
@@ -82,23 +84,29 @@ class _Starter:
         Raises:
             pytest.UsageError: the configuration cannot be used.
         """
-        from pytest_sergas.config import load
-        from pytest_sergas.errors import ConfigurationError
         from pytest_sergas.plugin import session
 
-        config = self._config
+        loaded = _load(self._config)
+        session.register(self._config, loaded, self._started_s)
+        return {kind.value: table.marker for kind, table in loaded.settings.types.items() if table.enabled}
+
+
+def _load(config: pytest.Config) -> Loaded:
+    """Return the configuration; it is read once, by whoever needs it first."""
+    if LOADED not in config.stash:
+        from pytest_sergas.config import load
+        from pytest_sergas.errors import ConfigurationError
+
         try:
-            loaded = load(config.rootpath, environ=os.environ, options=options.given(config))
+            config.stash[LOADED] = load(config.rootpath, environ=os.environ, options=options.given(config))
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
-        config.stash[LOADED] = loaded
-        session.register(config, loaded, self._started_s)
-        return {kind.value: table.marker for kind, table in loaded.settings.types.items() if table.enabled}
+    return config.stash[LOADED]
 
 
 def _asked(config: pytest.Config) -> bool:
     """Whether somebody configures us, so that faults must be found before anything is collected."""
-    if options.given(config) or os.environ.get("PROMETHEUS_GATEWAY") or config.getoption("tx", None):
+    if options.given(config) or os.environ.get("PROMETHEUS_GATEWAY") or is_controller(config):
         return True
     if (config.rootpath / "sergas.toml").exists():
         return True

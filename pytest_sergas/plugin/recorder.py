@@ -2,10 +2,11 @@
 
 What pytest reports is a stream, interleaved over the workers. Of one test it brings, for every attempt, a
 set-up report, call reports (several with subtests) and a teardown report; a failure that will be repeated
-says ``rerun`` instead of ``failed``. A worker that dies leaves an attempt open, and pytest-xdist says so in
-a report whose phase is ``???``. So:
+says ``rerun`` instead of ``failed``. A subtest reports at once, and so before its set-up when the other
+reports are kept back for a possible repetition. A worker that dies leaves an attempt open, and
+pytest-xdist says so in a report whose phase is ``???``. So:
 
-- a set-up report, or any report without an open attempt, opens an attempt;
+- a second set-up report, or any report without an open attempt, opens an attempt;
 - it belongs to the same test as the attempt before it if that one announced a repetition; otherwise the
   same node id was collected twice, and it is a test of its own;
 - under ``--dist each`` every worker runs every test, and each pair is a test of its own.
@@ -32,6 +33,7 @@ from pytest_sergas.core.records import (
     worse,
 )
 from pytest_sergas.core.text import clean
+from pytest_sergas.plugin.starts import Location, Starts
 
 _TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
 
@@ -70,7 +72,7 @@ class _Test:
 
     __slots__ = ("attempts", "file", "line", "node_id", "type")
 
-    def __init__(self, node_id: str, test_type: str, location: tuple[str, int | None, str] | None) -> None:
+    def __init__(self, node_id: str, test_type: str, location: Location | None) -> None:
         self.node_id = node_id
         self.type = test_type
         self.file, self.line = (location[0], location[1]) if location else (node_id.partition("::")[0], None)
@@ -82,11 +84,13 @@ class Recorder:
 
     Args:
         types: node id → type; filled by whoever collects, read when a test is first seen.
+        starts: the tests that have begun; taken from there with their first report.
         each: whether every worker runs every test.
     """
 
-    def __init__(self, types: Mapping[str, str], *, each: bool = False) -> None:
+    def __init__(self, types: Mapping[str, str], starts: Starts, *, each: bool = False) -> None:
         self._types = types
+        self._starts = starts
         self._each = each
         self._tests: list[_Test] = []
         self._open: dict[object, _Test] = {}
@@ -94,13 +98,13 @@ class Recorder:
         self.workers: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        worker = getattr(report, "worker_id", "")
+        worker = getattr(report, "worker_id", "") or _worker_that_died(report)
         key: object = (report.nodeid, worker) if self._each else report.nodeid
         test = self._open.get(key)
-        if test is None or report.when == "setup" or test.attempts[-1].ended:
+        when = report.when
+        if test is None or test.attempts[-1].ended or (when == "setup" and test.attempts[-1].setup_s is not None):
             test = self._begin(key, test, report, worker)
         attempt = test.attempts[-1]
-        when = report.when
         if when == "setup":
             attempt.setup_s = report.duration
         elif when == "teardown":
@@ -138,17 +142,23 @@ class Recorder:
             if test.attempts[-1].ended:
                 records.append(_record(test, self._files))
             else:
-                unfinished.append(clean(test.node_id, NAME_LIMIT))
-        return tuple(records), tuple(unfinished)
+                unfinished.append(test.node_id)
+        running = (clean(node_id, NAME_LIMIT) for node_id in (*unfinished, *self._starts.node_ids))
+        return tuple(records), tuple(dict.fromkeys(running))
 
     def _begin(self, key: object, known: _Test | None, report: pytest.TestReport, worker: str) -> _Test:
+        start = self._starts.take(report.nodeid)
+        begun_s = getattr(report, "start", 0.0)
+        location = report.location
+        if report.when == Phase.CRASH and start is not None:
+            begun_s, location = start.start_s, start.location
         if known is None or not known.attempts[-1].repeated:
-            known = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), report.location)
+            known = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), location)
             self._tests.append(known)
             self._open[key] = known
             if worker:
                 self.workers.add(worker)
-        known.attempts.append(_Attempt(getattr(report, "start", 0.0), worker))
+        known.attempts.append(_Attempt(begun_s, worker))
         return known
 
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
@@ -171,6 +181,12 @@ class Recorder:
         # With a failed subtest, the call's own report repeats the attempt although it passed.
         if reported == "rerun":
             attempt.repeated = True
+
+
+def _worker_that_died(report: pytest.TestReport) -> str:
+    """Return the worker that pytest-xdist speaks for: its own report of a crash names none as an attribute."""
+    node = getattr(report, "node", None)
+    return str(node.gateway.id) if node is not None else ""
 
 
 def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str]:

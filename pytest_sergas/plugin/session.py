@@ -6,6 +6,7 @@ collect and apply policies, and the controller records and publishes.
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import uuid
@@ -23,11 +24,18 @@ from pytest_sergas.plugin.engines import Engines
 from pytest_sergas.plugin.gate import Gate, put_first
 from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
 from pytest_sergas.plugin.recorder import Recorder
+from pytest_sergas.plugin.role import is_controller, is_worker
+from pytest_sergas.plugin.starts import Starts
 from pytest_sergas.plugin.types import Typed, Types, untyped_fault
 from pytest_sergas.publishers import Context, Publisher
 from pytest_sergas.version import VERSION
 
 _TYPED = pytest.StashKey[Typed]()
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+NOTHING_RUNS_IT = (
+    "a coroutine test, and nothing runs it: add @pytest.mark.asyncio to it, or set asyncio_mode = \"auto\" "
+    "in the pytest configuration (or install and mark for another async plugin, such as anyio)"
+)
 
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
@@ -36,10 +44,10 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
 
     register = config.pluginmanager.register
     collection = None
-    if not config.getoption("tx", None):
+    if not is_controller(config):
         collection = Collection(config, loaded)
         register(collection, "sergas-collection")
-    if not hasattr(config, "workerinput"):
+    if not is_worker(config):
         run = Run(config, loaded, collection, started_s)
         register(run, "sergas-run")
         register(Report(run), "sergas-report")
@@ -86,7 +94,7 @@ class Collection:
         if self._settings.strict and untyped:
             self.faults.append(untyped_fault(untyped))
         if self.faults:
-            if not hasattr(config, "workerinput"):
+            if not is_worker(config):
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
             items.clear()  # the controller ends the run when it reads the plan
         for item in items:
@@ -99,11 +107,17 @@ class Collection:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        workerinput = getattr(session.config, "workerinput", None)
-        if workerinput is not None:
-            seen = exchange.leave_plan(workerinput, self.types, self.faults, list(self.notes))
+        if is_worker(session.config):
+            seen = exchange.leave_plan(session.config.workerinput, self.types, self.faults, list(self.notes))
             if self.faults and not seen:
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
+        # After every plugin that runs coroutines, before pytest's own text, which does not know what we install.
+        code = getattr(pyfuncitem.obj, "__code__", None)
+        if code is not None and code.co_flags & _ASYNC and _TYPED in pyfuncitem.stash:
+            pytest.fail(NOTHING_RUNS_IT, pytrace=False)
 
     def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
         untyped = []
@@ -142,7 +156,9 @@ class Run:
         self._types = collection.types if collection is not None else {}
         self._notes = collection.notes if collection is not None else {}
         self._exchange = exchange.Exchange()
-        self._recorder = Recorder(self._types, each=config.getoption("dist", "no") == "each")
+        starts = Starts()
+        self._recorder = Recorder(self._types, starts, each=config.getoption("dist", "no") == "each")
+        config.pluginmanager.register(starts, "sergas-starts")
         config.pluginmanager.register(self._recorder, "sergas-recorder")
         self._publishers: tuple[Publisher, ...] | None = None
         self._started_s = started_s

@@ -1,0 +1,39 @@
+"""Which tests have begun and not reported anything yet: all that is known of a test whose process dies.
+
+pytest-rerunfailures keeps the reports of an attempt back until it is over, and a worker that dies takes
+them with it. Its start, however, has been announced.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+Location = tuple[str, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a test began (seconds since the Unix epoch, as seen from here), and where it stands."""
+
+    start_s: float
+    location: Location
+
+
+class Starts:
+    """Keeps the announced starts until somebody takes them."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Start] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str, location: Location) -> None:
+        self._open[nodeid] = Start(time.time(), location)
+
+    def take(self, node_id: str) -> Start | None:
+        """Return the start of a test that has now reported something, and forget it."""
+        return self._open.pop(node_id, None)
+
+    @property
+    def node_ids(self) -> tuple[str, ...]:
+        """The tests that have begun and not reported anything, in the order in which they began."""
+        return tuple(self._open)
