@@ -29,7 +29,7 @@ class Coroutines:
     """Replaces the text; registered only where it may be needed.
 
     Args:
-        node_ids: the typed tests that `may_not_run`; grows while tests are collected.
+        node_ids: the typed tests that `may_not_run`.
     """
 
     def __init__(self, node_ids: set[str]) -> None:

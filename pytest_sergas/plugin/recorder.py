@@ -150,7 +150,7 @@ class Recorder:
         start = self._starts.take(report.nodeid)
         begun_s = getattr(report, "start", 0.0)
         location = report.location
-        if report.when == Phase.CRASH and start is not None:
+        if start is not None and not begun_s:  # a crash: pytest-xdist knows neither
             begun_s, location = start.start_s, start.location
         if known is None or not known.attempts[-1].repeated:
             known = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), location)

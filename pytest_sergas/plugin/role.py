@@ -1,8 +1,8 @@
 """Which of the three places a process is.
 
-    the only process    collects, runs, records and publishes
-    a worker            of pytest-xdist: collects and runs
-    the controller      of pytest-xdist: records and publishes
+the only process    collects, runs, records and publishes
+a worker            of pytest-xdist: collects and runs
+the controller      of pytest-xdist: records and publishes
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ collect and apply policies, and the controller records and publishes.
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
 import uuid
@@ -20,6 +19,7 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange
+from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.engines import Engines
 from pytest_sergas.plugin.gate import Gate, put_first
 from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
@@ -31,11 +31,6 @@ from pytest_sergas.publishers import Context, Publisher
 from pytest_sergas.version import VERSION
 
 _TYPED = pytest.StashKey[Typed]()
-_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-NOTHING_RUNS_IT = (
-    "a coroutine test, and nothing runs it: add @pytest.mark.asyncio to it, or set asyncio_mode = \"auto\" "
-    "in the pytest configuration (or install and mark for another async plugin, such as anyio)"
-)
 
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
@@ -82,6 +77,7 @@ class Collection:
         self.types: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self.faults: list[str] = []
+        self._coroutines: set[str] = set()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -101,23 +97,19 @@ class Collection:
             typed = item.stash.get(_TYPED, None)
             if typed is not None:
                 self._apply(item, typed)
+        if self._coroutines:
+            config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
         if self._gates:
             self._set_gates(config, items)
         return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if is_worker(session.config):
-            seen = exchange.leave_plan(session.config.workerinput, self.types, self.faults, list(self.notes))
+        workerinput = getattr(session.config, "workerinput", None)
+        if workerinput is not None:
+            seen = exchange.leave_plan(workerinput, self.types, self.faults, list(self.notes))
             if self.faults and not seen:
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
-        # After every plugin that runs coroutines, before pytest's own text, which does not know what we install.
-        code = getattr(pyfuncitem.obj, "__code__", None)
-        if code is not None and code.co_flags & _ASYNC and _TYPED in pyfuncitem.stash:
-            pytest.fail(NOTHING_RUNS_IT, pytrace=False)
 
     def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
         untyped = []
@@ -131,6 +123,8 @@ class Collection:
 
     def _apply(self, item: pytest.Item, typed: Typed) -> None:
         self.types[item.nodeid] = typed.policy.type
+        if may_not_run(item):
+            self._coroutines.add(item.nodeid)
         for applier in self._appliers:
             applier.assign(item, typed)
         for keyword in typed.policy.not_in_force:

@@ -149,7 +149,15 @@ def _files(pytester: pytest.Pytester) -> set[str]:
 
 def test_no_sergas_leaves_only_the_markers(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
-        "import pytest\nseen = []\n@pytest.mark.unit(retries=2)\ndef test_one():\n    seen.append(1)\n    assert len(seen) > 1"
+        """
+        import pytest
+        seen = []
+
+        @pytest.mark.unit(retries=2)
+        def test_one():
+            seen.append(1)
+            assert len(seen) > 1
+        """
     )
 
     ran = run("--no-sergas", "--strict-markers")
@@ -158,7 +166,9 @@ def test_no_sergas_leaves_only_the_markers(pytester: pytest.Pytester, run: Run) 
     assert ran.document is None
 
 
-@pytest.mark.parametrize("setting", [pytest.param("max_workers = 1", id="ours"), pytest.param("max_test_workers = 1", id="specification")])
+@pytest.mark.parametrize(
+    "setting", [pytest.param("max_workers = 1", id="ours"), pytest.param("max_test_workers = 1", id="specification")]
+)
 def test_auto_starts_no_more_workers_than_allowed(pytester: pytest.Pytester, run: Run, setting: str) -> None:
     pytester.makefile(".toml", sergas=setting)
     pytester.makepyfile("def test_a(): pass\ndef test_b(): pass")

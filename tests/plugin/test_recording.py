@@ -262,7 +262,7 @@ def test_coroutine_test_in_strict_mode_fails_with_what_to_add(pytester: pytest.P
     test = run().tests["test_one"]
 
     assert test["message"] == (
-        "a coroutine test, and nothing runs it: add @pytest.mark.asyncio to it, or set asyncio_mode = \"auto\" "
+        'Failed: a coroutine test, and nothing runs it: add @pytest.mark.asyncio to it, or set asyncio_mode = "auto" '
         "in the pytest configuration (or install and mark for another async plugin, such as anyio)"
     )
 
@@ -427,9 +427,27 @@ import time, pytest
 def test_done(): pass
 
 @pytest.mark.unit(retries={retries})
-def test_running():
-    print("READY", file=open("ready", "w"))
-    time.sleep(30)
+def test_running(): time.sleep(30)
+"""
+# Says when the process that records knows of both: the reports of a worker arrive later than its tests run.
+ANNOUNCES = """
+import pathlib, pytest
+missing = {"test_done", "test_running"}
+
+def seen(config, node_id):
+    missing.discard(node_id.partition("::")[2])
+    if not missing and not hasattr(config, "workerinput"):
+        pathlib.Path("ready").write_text("ready")
+
+def pytest_configure(config):
+    class Watch:
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_logstart(self, nodeid):
+            if nodeid.endswith("test_running"): seen(config, nodeid)
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_logreport(self, report):
+            if report.when == "teardown": seen(config, report.nodeid)
+    config.pluginmanager.register(Watch())
 """
 
 
@@ -439,6 +457,7 @@ def test_ctrl_c_keeps_what_was_done_and_names_what_was_running(
     pytester: pytest.Pytester, workers: tuple[str, ...], retries: int
 ) -> None:
     pytester.makepyfile(INTERRUPTED.format(retries=retries))
+    pytester.makeconftest(ANNOUNCES)
     os.mkfifo("ready")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--sergas-ctrf", "run.json", *workers]
 
@@ -488,7 +507,7 @@ def test_crash_with_restarts_disabled_ends_the_run_and_is_recorded(pytester: pyt
     ran = run("-n1", "--max-worker-restart=0")
 
     assert ran.outcomes["test_a"] == "crashed"
-    assert ran.tests["test_a"]["line"] == 3
+    assert ran.tests["test_a"]["line"] == 2
     assert ran.document is not None
     assert ran.document["results"]["extra"]["collected"] == 2
 

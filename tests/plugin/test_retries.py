@@ -21,15 +21,15 @@ FAILS = "import pytest\n{marks}\ndef test_one(): assert False"
         pytest.param((), "", "@pytest.mark.unit(retries=2)", 2, id="marker"),
         pytest.param((), "retries = 1", "@pytest.mark.unit", 1, id="general key"),
         pytest.param((), "test_retry_count = 1", "@pytest.mark.unit", 1, id="specification's key"),
-        pytest.param((), "retries = 1\n[types.unit]\nretries = 2", "@pytest.mark.unit", 2, id="table beats general key"),
+        pytest.param(
+            (), "retries = 1\n[types.unit]\nretries = 2", "@pytest.mark.unit", 2, id="table beats general key"
+        ),
         pytest.param(("--reruns=1",), "retries = 3", "@pytest.mark.unit", 1, id="command line beats file"),
         pytest.param(("--reruns=1",), "", "@pytest.mark.unit(retries=3)", 3, id="marker beats command line"),
         pytest.param(("--reruns=2",), "", "@pytest.mark.unit(retries=0)", 0, id="zero is a setting"),
         pytest.param(("-o", "reruns=2"), "", "@pytest.mark.unit", 2, id="ini beats built-in"),
         pytest.param(("-o", "reruns=2"), "retries = 1", "@pytest.mark.unit", 1, id="file beats ini"),
-        pytest.param(
-            (), "", "@pytest.mark.flaky(reruns=1)\n@pytest.mark.unit(retries=3)", 3, id="closer keyword wins"
-        ),
+        pytest.param((), "", "@pytest.mark.flaky(reruns=1)\n@pytest.mark.unit(retries=3)", 3, id="closer keyword wins"),
         pytest.param(
             (), "", "@pytest.mark.unit(retries=3)\n@pytest.mark.flaky(reruns=1)", 1, id="closer engine marker wins"
         ),
@@ -128,10 +128,8 @@ def test_debugger_gets_no_retries(pytester: pytest.Pytester, run: Run) -> None:
 
 def test_retries_are_left_to_another_plugin_with_a_flaky_marker(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
-        **{
-            "flaky": "def pytest_runtest_protocol(item, nextitem): return None",
-            "test_it": FAILS.format(marks="@pytest.mark.unit(retries=2)"),
-        }
+        flaky="def pytest_runtest_protocol(item, nextitem): return None",
+        test_it=FAILS.format(marks="@pytest.mark.unit(retries=2)"),
     )
 
     ran = run("-p", "flaky")
@@ -145,7 +143,13 @@ def test_retries_are_left_to_another_plugin_with_a_flaky_marker(pytester: pytest
 
 def test_suite_wide_cap_of_the_engine_holds(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
-        "import pytest\n@pytest.mark.unit(retries=5)\n@pytest.mark.parametrize('n', [1, 2])\ndef test_one(n): assert False"
+        """
+        import pytest
+
+        @pytest.mark.unit(retries=5)
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_one(n): assert False
+        """
     )
 
     tests = run("--max-suite-reruns=3").tests
