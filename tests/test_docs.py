@@ -1,0 +1,220 @@
+"""The README: its tour is executed, and its tables are compared with the code in both directions.
+
+In the tour, a block that begins with a comment that names a file is that file; in a console block, the
+lines that begin with ``$`` are commands, and what follows is what they print. There ``...`` stands for
+anything, and durations are compared as durations, not by their length; the slowest tests are not compared,
+because only slow ones are named. The Pushgateway is a real one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import pytest_sergas
+from pytest_sergas import cli, config
+from pytest_sergas.core.metrics import HELP
+from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
+from pytest_sergas.core.records import Outcome, TestType
+from pytest_sergas.publishers import GROUP, endpoint
+from tests.servers.pushgateway import pushgateway
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+GATEWAY = "http://127.0.0.1:9091"
+# What the surrounding run says to pytest and its plugins is not meant for the tour.
+INHERITED = ("PYTEST_ADDOPTS", "PYTEST_TIMEOUT", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS", "PROMETHEUS_GATEWAY")
+
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# (\S+\.(?:py|toml))\n")
+_DURATION = re.compile(r"(<1 ms|\d+(?:\.\d+)? m?s|\d+\.\d+s)\b")
+_RULE = re.compile(r"={5,}|-{5,}")
+_FRAMED = re.compile(r"^(=+|-+) (.*?) (=+|-+)$", re.MULTILINE)
+
+
+def section(title: str) -> str:
+    """Return what stands below the heading ``title``, up to the next heading."""
+    headings = [found for found in _HEADING.finditer(README) if "\n```" not in found[0]]
+    start = next(index for index, found in enumerate(headings) if found[1] == title)
+    end = headings[start + 1].start() if start + 1 < len(headings) else len(README)
+    return README[headings[start].end() : end]
+
+
+def first_cells(title: str) -> list[str]:
+    """Return what stands in code in the first cell of each row of the tables of a section."""
+    rows = re.findall(r"^\| (.+?) \|", section(title), re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"`([^` =]+)[^`]*`", row)]
+
+
+def row(title: str, name: str) -> str:
+    """Return the row of a table that begins with ``name``."""
+    return next(line for line in section(title).splitlines() if line.startswith(f"| `{name}`"))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block."""
+
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The file that this block is, or "" for none."""
+        found = _FILE.match(self.text)
+        return found[1] if found else ""
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        """Each command with the output that is promised."""
+        parts = re.split(r"^\$ (.+)\n", self.text, flags=re.MULTILINE)[1:]
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def tour() -> list[Block]:
+    start = README.index("## Two minutes\n")
+    end = README.index("\n## ", start)
+    return [Block(language, text) for language, text in _BLOCK.findall(README[start:end])]
+
+
+def comparable(output: str) -> str:
+    """Return ``output`` without what differs from run to run: durations, and the width of what stands round them."""
+    text = _DURATION.sub("TIME", output)
+    text = _FRAMED.sub(lambda found: f"{found[1][0]} {found[2]} {found[3][0]}", text)
+    lines = (re.sub(r" +", " ", line).rstrip() for line in text.splitlines() if not line.startswith("slowest: "))
+    return "\n".join(lines).strip("\n")
+
+
+def matches(expected: str, output: str) -> bool:
+    pattern = re.escape(comparable(expected)).replace(re.escape("..."), ".*?")
+    return re.fullmatch(pattern, comparable(output), re.DOTALL) is not None
+
+
+def test_tour_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    bin_directory = str(Path(sys.executable).parent)
+    environ = {name: value for name, value in os.environ.items() if name not in INHERITED}
+    environ["PATH"] = f"{bin_directory}{os.pathsep}{environ['PATH']}"
+    environ["COLUMNS"] = "80"
+    project = tmp_path / "shop"
+    project.mkdir()
+    commands = 0
+    with pushgateway(tmp_path) as gateway:
+        for block in tour():
+            if block.file:
+                file = project / block.file
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(block.text, encoding="utf-8")
+                continue
+            assert block.language == "console", block.text
+            for command, expected in block.commands:
+                arguments = shlex.split(command.replace(GATEWAY, gateway.url))
+                done = subprocess.run(
+                    arguments, cwd=project, env=environ, capture_output=True, text=True, check=False, timeout=60
+                )
+                output = (done.stdout + done.stderr).replace(gateway.url, GATEWAY).replace(f"{project}/", "")
+                assert matches(expected, output), f"$ {command}\n{output}"
+                commands += 1
+        assert gateway.groups
+
+    assert commands >= 3
+
+
+@pytest.mark.parametrize(
+    ("expected", "output", "same"),
+    [
+        pytest.param("1 passed in 0.01s\n", "1 passed in 12.30s\n", True, id="durations"),
+        pytest.param("==== 1 passed in 0.01s ====\n", "=== 1 passed in 12.30s ===\n", True, id="frames"),
+        pytest.param("a\n...\nb\n", "a\nx\ny\nb\n", True, id="anything"),
+        pytest.param("1 passed\n", "2 passed\n", False, id="numbers"),
+        pytest.param("a\n", "a\nb\n", False, id="more than promised"),
+        pytest.param("a.b\n", "axb\n", False, id="a dot is a dot"),
+    ],
+)
+def test_outputs_are_compared_but_for_their_durations(expected: str, output: str, same: bool) -> None:  # noqa: FBT001
+    assert matches(expected, output) is same
+
+
+def test_readme_opens_with_the_two_commands_that_need_nothing_else() -> None:
+    before_the_first_section = README.partition("\n## ")[0]
+
+    assert "make demo" in before_the_first_section
+    assert "make test" in before_the_first_section
+
+
+def test_types_are_documented() -> None:
+    assert first_cells("Types and policies") == [test_type.value for test_type in TestType]
+
+
+def test_marker_keywords_are_documented() -> None:
+    assert first_cells("Marker keywords") == list(MARKER_KEYWORDS)
+
+
+def test_configuration_keys_are_documented() -> None:
+    assert first_cells("Configuration") == list(config.KEYS)
+
+
+def test_keys_of_a_type_are_documented() -> None:
+    documented = first_cells("Keys of a type")
+
+    assert documented == [key for key in config.TYPE_KEYS if key not in MARKER_KEYWORDS]
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+def test_what_is_not_yet_in_force_says_so(keyword: str) -> None:
+    title = "Marker keywords" if keyword in MARKER_KEYWORDS else "Keys of a type"
+
+    assert ("not yet in force" in row(title, keyword)) is not KEYWORDS[keyword].in_force
+
+
+def test_other_names_of_keys_are_documented() -> None:
+    names = {name for part in config.SECTIONS for name in config.find(part).names}
+
+    assert set(first_cells("Names from elsewhere")) == names
+
+
+def test_environment_variables_are_documented() -> None:
+    variables = {name for part in config.SECTIONS for name in config.find(part).environment}
+
+    assert set(first_cells("Environment variables")) == {
+        *variables,
+        endpoint.USERNAME,
+        endpoint.PASSWORD,
+        endpoint.TOKEN,
+    }
+
+
+def test_options_are_documented() -> None:
+    done = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True)
+
+    assert first_cells("Options") == re.findall(r"^  (--(?:no-)?sergas[a-z-]*)", done.stdout, re.MULTILINE)
+
+
+def test_commands_are_documented() -> None:
+    assert re.findall(r"^\| `sergas (\w+)", section("Commands"), re.MULTILINE) == cli.command_names()
+
+
+def test_metrics_are_documented() -> None:
+    assert first_cells("Metrics") == list(HELP)
+
+
+def test_outcomes_are_documented() -> None:
+    assert first_cells("Outcomes") == [outcome.value for outcome in Outcome]
+
+
+def test_publishers_are_documented() -> None:
+    assert sorted(first_cells("Publishers")) == sorted(entry_points(group=GROUP).names)
+
+
+def test_public_names_are_documented() -> None:
+    assert sorted(first_cells("Public names")) == sorted(pytest_sergas.__all__)
