@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
 from tests.servers.pushgateway import Pushgateway, pushgateway
 
 ROOT = Path(__file__).parents[1]

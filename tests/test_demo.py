@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_demo_ends_with_the_summary_the_pushed_metrics_and_the_files(tmp_path: Path) -> None:
-    command = [sys.executable, EXAMPLES / "demo.py", tmp_path]
+    command: list[str | Path] = [sys.executable, EXAMPLES / "demo.py", tmp_path]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRON, capture_output=True, text=True, check=False, timeout=100)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,7 +38,7 @@ def test_demo_ends_with_the_summary_the_pushed_metrics_and_the_files(tmp_path: P
 
 
 def test_demo_stops_its_gateway_on_ctrl_c(tmp_path: Path) -> None:
-    command = [sys.executable, EXAMPLES / "demo.py", tmp_path]
+    command: list[str | Path] = [sys.executable, EXAMPLES / "demo.py", tmp_path]
     with subprocess.Popen(command, env=ENVIRON, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
         assert demo.stdout is not None
         url = next(line for line in demo.stdout if "--sergas-push=" in line).partition("--sergas-push=")[2].strip()
