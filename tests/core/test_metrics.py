@@ -107,7 +107,7 @@ def test_tests_whose_shortened_names_are_the_same_are_one_series() -> None:
     assert [sample.value for sample in family.samples] == [2]
 
 
-@given(st.text(min_size=1, max_size=300))
+@given(st.text(st.characters(exclude_categories=()), min_size=1, max_size=300))
 def test_label_of_a_test_is_bounded_and_on_one_line(name: str) -> None:
     labels = [dict(sample.labels) for family in families_of(run_of(lasting(1, name))) for sample in family.samples]
 

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -288,13 +289,14 @@ def test_secrets_are_not_in_the_representation_of_the_publisher(tmp_path: Path) 
     assert "hunter2" not in repr(publisher("http://ci:hunter2@gateway", tmp_path))
 
 
-def test_redirect_is_not_followed_and_named(tmp_path: Path) -> None:
-    with answering() as other, answering(lambda _: Answer(307, "", {"Location": f"{other.url}/metrics"})) as server:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed_and_named(status: int, tmp_path: Path) -> None:
+    with answering() as other, answering(lambda _: Answer(status, "", {"Location": f"{other.url}/metrics"})) as server:
         text = reason(server.url.replace("://", "://ci:hunter2@"), tmp_path, run=run_of(record()))
 
         assert other.received == []
         assert text == (
-            f"{server.url}: unit: it answered 307 Temporary Redirect and names {other.url}/metrics, "
+            f"{server.url}: unit: it answered {status} {HTTPStatus(status).phrase} and names {other.url}/metrics, "
             "which is not followed; put that address into push"
         )
 
@@ -345,6 +347,38 @@ def test_name_that_cannot_be_resolved(tmp_path: Path) -> None:
     text = reason("http://gateway.invalid:9091", tmp_path)
 
     assert text.startswith("http://gateway.invalid:9091: unit, smoke: its name cannot be resolved: ")
+
+
+def test_step_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    with hanging() as url, pytest.raises(PublishError) as raised:
+        publisher(url, tmp_path).endpoint.send("POST", "/metrics/job/j", [], b"", 0.05)
+
+    assert str(raised.value) == "connection timed out"
+
+
+def test_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    with answering() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        push("http://gateway.invalid", run_of(record()), tmp_path)
+
+        assert [request.path for request in proxy.received] == ["http://gateway.invalid/metrics/job/shop/type/unit"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        pytest.param("socks5://127.0.0.1:1", "unknown url type: socks5", id="kind"),
+        pytest.param("http:/x", "ValueError: proxy URL with no authority: 'http:/x'", id="malformed"),
+    ],
+)
+def test_proxy_that_cannot_be_used_is_said(
+    proxy: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", proxy)
+
+    assert reason("http://gateway.invalid", tmp_path) == f"http://gateway.invalid: unit, smoke: {expected}"
 
 
 def test_certificate_is_checked(tmp_path: Path) -> None:
