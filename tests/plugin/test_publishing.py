@@ -105,7 +105,7 @@ def test_publisher_that_gives_up_when_nothing_is_left_is_still_heard() -> None:
     ("error", "text"),
     [
         pytest.param(PublishError("http://x: refused"), "http://x: refused", id="as agreed"),
-        pytest.param(PublishError("two\nlines\x1b[31m"), "two lines [31m", id="two lines"),
+        pytest.param(PublishError("two\nlines\x1b[31m\x07"), "two lines", id="two lines"),
         pytest.param(PublishError("x" * 600), "x" * 497 + "...", id="without an end"),
         pytest.param(KeyError("shop"), "KeyError: 'shop'", id="a defect"),
         pytest.param(SystemExit(3), "SystemExit: 3", id="exit"),
