@@ -92,8 +92,10 @@ def _parse_text(name: str, text: str, faults: list[str]) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+    except tomllib.TOMLDecodeError as error:
         faults.append(f"{name}: not TOML: {one_line(str(error), 200)}")
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        faults.append(f"{name}: not TOML: a number has too many digits")
     except RecursionError:
         faults.append(f"{name}: not TOML: nested too deeply")
     return {}

@@ -164,14 +164,18 @@ def _type(name: str, table: Mapping[str, object], wrong: list[kinds.Wrong]) -> T
     # Compared part by part with the paths of test files, which have neither "." nor ".." in them.
     paths = tuple(Path(os.path.normpath(path)).as_posix() for path in values.pop("paths", ()))
     return TypeSettings(
-        marker=values.pop("marker", name), paths=paths, gate=values.pop("gate", False), values=MappingProxyType(values)
+        # A name that cannot be used is nobody's: it clashes with none.
+        marker=values.pop("marker", "" if "marker" in table else name),
+        paths=paths,
+        gate=values.pop("gate", False),
+        values=MappingProxyType(values),
     )
 
 
 def _markers_given_twice(types: Mapping[TestType, TypeSettings]) -> Iterator[kinds.Wrong]:
     owners: dict[str, TestType] = {}
     # Those with their own name first, so that the fault stands where a name was written.
-    enabled = [(test_type, table.marker) for test_type, table in types.items() if table.enabled]
+    enabled = [(test_type, table.marker) for test_type, table in types.items() if table.enabled and table.marker]
     for test_type, marker in sorted(enabled, key=lambda entry: entry[0] != entry[1]):
         if (owner := owners.setdefault(marker, test_type)) is not test_type:
             text = f"is the marker of {owner.value!r} already; give each type its own"
