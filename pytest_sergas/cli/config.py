@@ -33,6 +33,7 @@ examples:
 """
 
 _WIDTH = 80
+_NAME, _VALUE = 20, 25  # columns; what remains is as long as the longest source
 _HIDDEN = "***"
 
 
@@ -139,12 +140,12 @@ def _choice(name: str, choice: Choice) -> str:
 
 def _row(name: str, value: str, source: str) -> Iterator[str]:
     """One line where 80 columns are enough; a value that is too long has its source on the next one."""
-    line = f"{name:<22} {value:<28} {source}"
-    if len(line) <= _WIDTH and len(value) <= 28:
+    line = f"{name:<{_NAME}} {value:<{_VALUE}} {source}"
+    if len(value) <= _VALUE:
         yield line
     else:
-        yield f"{name:<22} {value}"
-        yield f"{'':<51} {source}" if len(source) <= _WIDTH - 52 else f"{'':<22} {source}"
+        yield f"{name:<{_NAME}} {value}"
+        yield f"{'':<{_NAME + _VALUE + 1}} {source}"
 
 
 def _wrapped(head: str, text: str) -> list[str]:
