@@ -40,7 +40,7 @@ class Ctrf:
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # a file system that hangs cannot be interrupted
-        from pytest_sergas.core.ctrf import encode, to_ctrf
+        from pytest_sergas.core.ctrf import to_json
 
-        write_atomically(self.path, encode(to_ctrf(run)))
+        write_atomically(self.path, to_json(run))
         return Publication(place=str(self.path))

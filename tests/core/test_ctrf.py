@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.ctrf import encode, to_ctrf
-from pytest_sergas.core.records import Environment, Outcome
+from pytest_sergas.core.ctrf import to_ctrf, to_json
+from pytest_sergas.core.records import Environment, Outcome, TestRecord
 from tests.publishers.conftest import attempt, record, run_of
 
 pytestmark = pytest.mark.unit
 
 
 def one(*arguments: Any, **fields: Any) -> dict[str, Any]:
-    """Return the entry of a test."""
-    tests = to_ctrf(run_of(record(*arguments, **fields)))["results"]["tests"]
+    """Return the entry of a test as it is read back."""
+    tests = json.loads(to_json(run_of(record(*arguments, **fields))))["results"]["tests"]
     return dict(tests[0])
 
 
@@ -146,17 +147,57 @@ def test_failed_collection_without_a_name_has_one() -> None:
     assert (entry["testId"], entry["name"], entry["suite"]) == ("(session)", "(session)", ["(session)"])
 
 
-@given(st.dictionaries(st.text(), st.text()))
-def test_encoded_is_compact_json_in_utf_8(document: dict[str, Any]) -> None:
-    encoded = encode(document)
+_SECONDS = st.none() | st.floats(0, 1e6)
+_TEXTS = st.text(max_size=8)
+_ATTEMPTS = st.builds(
+    attempt,
+    st.sampled_from(sorted(set(Outcome) - {Outcome.FLAKY})) | st.just(Outcome.PASSED),
+    start_s=st.floats(0, 1e10),
+    setup_s=_SECONDS,
+    call_s=_SECONDS,
+    teardown_s=_SECONDS,
+    worker=st.sampled_from(["", "gw0", 'a "worker"']),
+    message=st.just("") | _TEXTS,
+    trace=st.just("") | _TEXTS,
+)
+# Seldom hit upon by chance, and what most tests are.
+_PLAIN = st.lists(
+    st.builds(
+        attempt,
+        st.sampled_from([Outcome.PASSED, Outcome.XFAILED]),
+        setup_s=st.floats(0, 1),
+        call_s=st.floats(0, 1),
+        teardown_s=st.floats(0, 1),
+        message=st.sampled_from(["", "m"]),
+        trace=st.sampled_from(["", "t"]),
+    ),
+    min_size=1,
+    max_size=2,
+)
+_RECORDS = st.builds(
+    lambda node_id, attempts, type_, line: record(node_id, *attempts, type=type_, line=line),
+    st.sampled_from(["", "a.py", "a.py::test_a", '"tests":[]', "::", "a.py::"]) | _TEXTS,
+    _PLAIN | st.lists(_ATTEMPTS, min_size=1, max_size=3),
+    st.sampled_from(["unit", "untyped"]),
+    st.integers(1) | st.none(),
+)
 
-    assert json.loads(encoded.decode()) == document
-    assert encode(json.loads(encoded.decode())) == encoded
-    assert b"\n" not in encoded
+
+@given(st.lists(_RECORDS, max_size=5), st.sampled_from(["shop", '"tests":[]', "\\"]) | _TEXTS)
+def test_json_is_the_document(tests: list[TestRecord], project: str) -> None:
+    run = run_of(*tests, project=project)
+
+    assert json.loads(to_json(run).decode()) == to_ctrf(run)
+
+
+def test_json_has_no_space_and_no_line_that_nobody_needs() -> None:
+    encoded = to_json(run_of(record("a.py::test_a"), record("a.py::test_b", Outcome.FAILED), version="1")).decode()
+
+    assert re.findall(r"\s", encoded) == [" "]  # "pytest-sergas 1"
 
 
 @given(st.lists(st.characters(exclude_categories=()) | st.sampled_from('\ud800\udcff\\"'), max_size=20).map("".join))
 def test_halves_of_characters_are_written_in_words(text: str) -> None:
-    decoded = json.loads(encode({"a": text}).decode())["a"]
+    decoded = json.loads(to_json(run_of(notes=("note", text))).decode())["results"]["extra"]["notes"][1]
 
     assert decoded == text.encode("utf-8", "backslashreplace").decode()

@@ -122,7 +122,8 @@ def test_texts_that_are_not_utf_8_validate(schema: Validator, tmp_path: Path) ->
 
 
 def test_document_is_compact(tmp_path: Path) -> None:
-    document = written(tmp_path, run_of(record()))
+    exact = attempt(setup_s=0.123456, call_s=1.234567, teardown_s=12.345678)  # all the digits that are written
+    document = written(tmp_path, run_of(record("a.py::test_a", exact)))
 
     assert document == json.dumps(json.loads(document), separators=(",", ":")).encode()
 
