@@ -510,7 +510,10 @@ def test_faults_of_every_section_are_shown(root: Path) -> None:
 def test_policy_takes_the_command_line_before_the_file_and_ini_values_after_it() -> None:
     settings = Settings(
         retries=1,
-        types={TestType.UNIT: TypeSettings(values={"timeout": 5.0}), TestType.LOAD: TypeSettings(enabled=False)},
+        types={
+            TestType.UNIT: TypeSettings(values={"timeout": 5.0, "retries": 9}),
+            TestType.LOAD: TypeSettings(enabled=False),
+        },
     )
 
     policies = resolve_all(
