@@ -17,7 +17,7 @@ from pytest_sergas.core.records import Outcome, RunRecord
 from pytest_sergas.core.summary import TypeSummary
 from pytest_sergas.core.text import one_line
 
-FamilyType = Literal["gauge", "histogram"]
+FamilyType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
 
 LAST_SUCCESS = "sergas_last_success_timestamp_seconds"
 
