@@ -13,6 +13,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     file       which file it is, and what is written there
     section    what a section is, and the reader
     runs       the plugin's section: the top level and the types
+    serve      how the sidecar is reached, and what it keeps
     toml       values as TOML
 
 `SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
@@ -39,7 +40,10 @@ from pytest_sergas.errors import ConfigurationError
 Loaded = Reading[Settings]
 
 # Name of the table → where its `Section` lives; the top level is the plugin's.
-SECTIONS: dict[str, str] = {"": "pytest_sergas.config.runs:RUNS"}
+SECTIONS: dict[str, str] = {
+    "": "pytest_sergas.config.runs:RUNS",
+    "serve": "pytest_sergas.config.serve:SERVE",
+}
 
 
 def load(root: Path, *, environ: Mapping[str, str], options: Given | None = None) -> Loaded:

@@ -51,16 +51,32 @@ def read_file(root: Path) -> ConfigFile:
     own = _parse(root / SERGAS_TOML, faults)
     project = _table(pyproject, "project").get("name", "")
     name = project if isinstance(project, str) else ""
-    table = _table(pyproject, "tool").get("sergas")
-    if table is None:
+    if "sergas" not in _table(pyproject, "tool"):
         file = SERGAS_TOML if own is not None else ""
         return ConfigFile(root, file, (), own or {}, name, tuple(faults))
     if os.path.lexists(root / SERGAS_TOML):
         faults.append(f"{SERGAS_TOML}: [tool.sergas] in {PYPROJECT} configures the same; keep one of the two")
-    if not isinstance(table, dict):
-        faults.append(f"{PYPROJECT}: [tool] sergas = {show_value('sergas', table)}: allowed: a table, [tool.sergas]")
-        table = {}
-    return ConfigFile(root, PYPROJECT, ("tool", "sergas"), table, name, tuple(faults))
+    return ConfigFile(root, PYPROJECT, ("tool", "sergas"), _own(pyproject, faults), name, tuple(faults))
+
+
+def read_named(path: Path) -> ConfigFile:
+    """Read the file at ``path``: ``[tool.sergas]`` of a ``pyproject.toml``, of any other file the top level."""
+    faults: list[str] = []
+    if not os.path.lexists(path):
+        faults.append(f"{path}: no such file; sergas init writes one")
+    document = _parse(path, faults)
+    if path.name != PYPROJECT:
+        return ConfigFile(path.parent, path.name, (), document or {}, "", tuple(faults))
+    return ConfigFile(path.parent, PYPROJECT, ("tool", "sergas"), _own(document, faults), "", tuple(faults))
+
+
+def _own(document: Mapping[str, Any] | None, faults: list[str]) -> Mapping[str, Any]:
+    """Return ``[tool.sergas]``, which is empty where there is none."""
+    table = _table(document, "tool").get("sergas", {})
+    if isinstance(table, dict):
+        return table
+    faults.append(f"{PYPROJECT}: [tool] sergas = {show_value('sergas', table)}: allowed: a table, [tool.sergas]")
+    return {}
 
 
 def _table(document: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""What runs on its own, with no HTTP in it: each part keeps its own state, and `Engine` starts and stops them."""
