@@ -33,7 +33,8 @@ lint: $(READY)
 	.venv/bin/lint-imports
 
 bench: $(READY)
-	$(RUN) pytest tests/benchmarks
+	@$(RUN) pip install --quiet --group bench
+	$(RUN) pytest -s -p no:cacheprovider tests/benchmarks/bench_*.py
 
 clean:
 	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

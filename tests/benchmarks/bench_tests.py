@@ -1,0 +1,100 @@
+"""What types, timeouts, records and a CTRF file cost together, on 5,000 tests that do nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.benchmarks.runs import (
+    WITHOUT_JSON_CTRF,
+    WITHOUT_SERGAS,
+    alternate,
+    cpu_s,
+    instructions,
+    show,
+    wall_s,
+    write_suite,
+)
+
+pytestmark = pytest.mark.performance(timeout=1800)
+
+TESTS = 5_000
+OURS = ("--sergas-ctrf=run.json", *WITHOUT_JSON_CTRF)
+TIMEOUT_ALONE = ("--timeout=60", *WITHOUT_SERGAS, *WITHOUT_JSON_CTRF)
+GLUED = ("--timeout=60", "--ctrf=glued.json", *WITHOUT_SERGAS)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_suite(tmp_path_factory.mktemp("benchmark") / "suite", tests=TESTS, modules=50)
+
+
+def test_instructions_are_at_most_1_06_of_a_timeout_alone(suite: Path) -> None:
+    alone = instructions(suite, *TIMEOUT_ALONE)
+    ours = instructions(suite, *OURS)
+
+    assert_all_recorded(suite / "run.json")
+    ratio = ours / alone
+    show(
+        f"{TESTS} trivial tests, instructions of the whole process",
+        ("", "millions", "ratio", "bound"),
+        ("pytest --timeout=60", f"{alone / 1e6:.0f}", "", ""),
+        ("types, timeouts, records, CTRF", f"{ours / 1e6:.0f}", f"{ratio:.3f}", "1.06"),
+    )
+    assert ratio <= 1.06
+
+
+def test_time_is_at_most_1_10_of_a_timeout_alone(suite: Path) -> None:
+    ratio = compare(suite, ("pytest --timeout=60", TIMEOUT_ALONE), ("types, timeouts, records, CTRF", OURS), "1.10")
+
+    assert_all_recorded(suite / "run.json")
+    assert ratio <= 1.10
+
+
+@pytest.mark.parametrize(
+    ("glued", "ours"),
+    [
+        pytest.param((), (), id="without retries"),
+        pytest.param(("--reruns=1",), ("--reruns=1",), id="with retries"),
+    ],
+)
+def test_time_is_less_than_that_of_plugins_glued_by_hand(
+    suite: Path, glued: Sequence[str], ours: Sequence[str]
+) -> None:
+    pytest.importorskip("ctrf", reason="pytest-json-ctrf is missing: pip install --group bench")
+    names = " ".join(("timeout + rerunfailures + json-ctrf", *glued))
+
+    ratio = compare(suite, (names, (*GLUED, *glued)), (" ".join(("ours", *ours)), (*OURS, *ours)), "1.00")
+
+    assert_all_recorded(suite / "run.json")
+    assert_all_recorded(suite / "glued.json")
+    assert ratio < 1
+
+
+def compare(
+    suite: Path, base: tuple[str, Sequence[str]], ours: tuple[str, Sequence[str]], bound: str, *, pairs: int = 7
+) -> float:
+    """Print and return the ratio of the CPU times: the median over the pairs."""
+    base_costs, our_costs = alternate(suite, base[1], ours[1], pairs=pairs)
+    both = list(zip(base_costs, our_costs, strict=True))
+    ratio = median(our.cpu_s / other.cpu_s for other, our in both)
+    wall_ratio = median(our.wall_s / other.wall_s for other, our in both)
+    show(
+        f"{TESTS} trivial tests, whole process, median of {pairs} pairs",
+        ("", "CPU s", "ratio", "bound", "wall s", "ratio"),
+        (base[0], f"{cpu_s(base_costs):.2f}", "", "", f"{wall_s(base_costs):.2f}", ""),
+        (ours[0], f"{cpu_s(our_costs):.2f}", f"{ratio:.3f}", bound, f"{wall_s(our_costs):.2f}", f"{wall_ratio:.3f}"),
+    )
+    return ratio
+
+
+def assert_all_recorded(file: Path) -> None:
+    """A run that leaves tests out would be cheap."""
+    document = json.loads(file.read_text("utf-8"))
+    assert document["results"]["summary"]["tests"] == TESTS
+    assert document["results"]["summary"]["passed"] == TESTS
+    file.unlink()
