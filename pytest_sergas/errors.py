@@ -2,7 +2,8 @@
 
     SergasError
     ├── ConfigurationError   something the user wrote cannot be used; lists every fault at once
-    └── PublishError         a run could not be handed to one destination; the run itself goes on
+    ├── PublishError         a run could not be handed to one destination; the run itself goes on
+    └── StoreError           the sidecar's store cannot be opened, read or written
 
 Each text names what was wrong, the value given, what is allowed and the next step, and never a secret.
 """
@@ -29,3 +30,7 @@ class ConfigurationError(SergasError):
 
 class PublishError(SergasError):
     """A publisher could not deliver; the text is short enough for one line and carries no secret."""
+
+
+class StoreError(SergasError):
+    """The store cannot be opened, read or written; what was to be written is not there."""

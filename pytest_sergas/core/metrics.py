@@ -31,11 +31,17 @@ TEST_LABEL_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value; ``suffix`` is what a histogram adds to its family's name."""
+    """One value.
+
+    Attributes:
+        suffix: what a histogram or summary adds to its family's name.
+        timestamp_ms: milliseconds since the Unix epoch, where the one who exposes it says when it was taken.
+    """
 
     labels: tuple[tuple[str, str], ...]
     value: float
     suffix: str = ""
+    timestamp_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

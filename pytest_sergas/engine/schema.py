@@ -1,0 +1,62 @@
+"""The tables of the store, and how those of an earlier version become today's.
+
+A part that keeps something adds its tables at the end of `MIGRATIONS`; what stands there is never changed, because
+stores with it exist.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+# Says that an SQLite file is ours ("SRGS"), so that nobody else's is touched.
+APPLICATION_ID = 0x53524753
+
+MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (
+        1,
+        (
+            # One row for each pushed group; `families` is JSON, see groups.py.
+            """
+            CREATE TABLE pushed_groups (
+                path TEXT PRIMARY KEY NOT NULL,
+                pushed_s REAL NOT NULL,
+                failed_s REAL NOT NULL,
+                renewed_s REAL NOT NULL,
+                ttl_s REAL,
+                families BLOB NOT NULL
+            )
+            """,
+        ),
+    ),
+)
+LATEST = MIGRATIONS[-1][0]
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Return the version of the tables that are there; 0 for an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether the file is empty or a store."""
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    return bool(application_id == APPLICATION_ID or (application_id == 0 and tables == 0))
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to `LATEST`: whole, or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        present = version(connection)
+        for number, statements in MIGRATIONS:
+            if number > present:
+                for statement in statements:
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {LATEST}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

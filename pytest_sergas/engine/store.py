@@ -1,0 +1,415 @@
+"""The store: SQLite behind one committer.
+
+Whatever is written waits in one queue. The committer takes the whole queue, stages what has a part in memory (on the
+event loop, in order), writes everything in one transaction in a thread, and answers all: one fsync for as many as
+came while the one before was under way. What was answered survives a kill and a power failure (WAL, synchronous=FULL).
+A transaction that fails is undone whole, in memory too, and everybody in it is told.
+
+    queue → stage() → work(connection), ... → COMMIT → publish() → answers
+                                            → failed → undo()   → StoreError
+
+A lock file beside the store, itself an SQLite file that is held exclusively, keeps a second process away; it works
+everywhere and ends with the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.engine import schema
+from pytest_sergas.errors import StoreError
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a checkpoint leaves of a WAL that had to grow
+_MODE = 0o600
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """A write that has a part in memory.
+
+    Attributes:
+        work: writes it, in the committer's thread; what it raises fails the whole transaction.
+        publish: makes the part in memory visible, on the event loop, after the commit.
+        undo: takes it back, on the event loop, when the transaction failed; the last staged is the first undone.
+    """
+
+    work: Work[T]
+    publish: Callable[[], None] = _nothing
+    undo: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What waits in the queue."""
+
+    stage: Callable[[], Change[Any]]
+    answer: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What a write on its own raised."""
+
+    error: Exception
+
+
+class Store:
+    """An open store; `open` makes one."""
+
+    def __init__(self, path: Path | None, connection: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
+        self.path = path
+        self._name = str(path) if path else "in memory"
+        self._writer = connection
+        self._lock = lock
+        self._threads = [ThreadPoolExecutor(1, "sergas-store-write")]
+        if path is None:
+            # There is only this connection; its thread does the reading, too, between two transactions.
+            self._reader = connection
+        else:
+            self._reader = _connect(path)
+            self._threads.append(ThreadPoolExecutor(1, "sergas-store-read"))
+        self._queue: list[_Job] = []
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._commits = 0
+        self._failures = 0
+        self._committer = asyncio.create_task(self._commit_for_ever(), name="sergas-store-committer")
+
+    @classmethod
+    async def open(cls, path: Path | None, limits: GroupSettings) -> Store:
+        """Open the store at ``path``, which is made where it does not exist; None keeps everything in memory.
+
+        A damaged store is moved aside, which the log says, and a new one is made. One of an earlier version is
+        copied beside itself and migrated.
+
+        Raises:
+            StoreError: another process uses it, a newer version wrote it, it is another program's file, or it
+                cannot be written.
+        """
+        return cls(path, *await asyncio.to_thread(_open, path, limits))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` in the committer's next transaction and return what it returns, durable by then.
+
+        What ``work`` raises is raised here; its statements, and only those, are undone.
+
+        Raises:
+            StoreError: the transaction could not be committed; nothing of it is there.
+        """
+
+        def alone(connection: sqlite3.Connection) -> T | _Failed:
+            connection.execute("SAVEPOINT work")
+            try:
+                result = work(connection)
+            except Exception as error:  # whoever wrote the work is told below
+                if not connection.in_transaction:
+                    raise  # SQLite has undone the whole transaction
+                connection.execute("ROLLBACK TO work")
+                connection.execute("RELEASE work")
+                return _Failed(error)
+            connection.execute("RELEASE work")
+            return result
+
+        result = await self.change(lambda: Change(alone))
+        if isinstance(result, _Failed):
+            raise result.error
+        return result
+
+    async def change(self, stage: Callable[[], Change[T]]) -> T:
+        """Stage a change when its transaction begins, commit it, publish it, and return what its work returned.
+
+        Args:
+            stage: called on the event loop, in the order of the calls of this method; what it raises is raised here,
+                and then there is nothing to commit.
+
+        Raises:
+            StoreError: the transaction could not be committed; the change is undone.
+        """
+        if self._closing:
+            raise StoreError(f"the store {self._name} is closed")
+        job = _Job(stage, asyncio.get_running_loop().create_future())
+        self._queue.append(job)
+        self._arrived.set()
+        result: T = await job.answer
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work``, which only reads, off the event loop; it sees what has been committed.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads[-1], work, self._reader)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self._name} cannot be read: {error}") from error
+
+    async def close(self) -> None:
+        """Commit what waits, and let the file go."""
+        self._closing = True
+        self._arrived.set()
+        await self._committer
+        for thread in self._threads:
+            await asyncio.to_thread(thread.shutdown)
+        for connection in (self._reader, self._writer, self._lock):
+            if connection is not None:
+                connection.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the committer runs; without it nothing is answered."""
+        return not self._committer.done()
+
+    def families(self, now: Now) -> tuple[Family, ...]:
+        """Return the store's own metrics."""
+        del now
+        return (
+            _single("sergas_store_size_bytes", "gauge", "Size of the store's file.", _size(self.path, "")),
+            _single("sergas_store_wal_size_bytes", "gauge", "Size of its write-ahead log.", _size(self.path, "-wal")),
+            _single("sergas_store_commits_total", "counter", "Transactions committed since the start.", self._commits),
+            _single(
+                "sergas_store_failed_commits_total",
+                "counter",
+                "Transactions that failed and were undone.",
+                self._failures,
+            ),
+        )
+
+    async def _commit_for_ever(self) -> None:
+        while not self._closing or self._queue:
+            await self._arrived.wait()
+            self._arrived.clear()
+            batch, self._queue = self._queue, []
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[_Job]) -> None:
+        staged: list[tuple[_Job, Change[Any]]] = []
+        for job in batch:
+            if job.answer.cancelled():
+                continue  # nobody waits, and nothing has been promised
+            try:
+                staged.append((job, job.stage()))
+            except Exception as error:  # noqa: BLE001  whoever asked is told
+                job.answer.set_exception(error)
+        if not staged:
+            return
+        works = [change.work for _, change in staged]
+        loop = asyncio.get_running_loop()
+        try:
+            results = await loop.run_in_executor(self._threads[0], _transact, self._writer, works)
+        except Exception as error:  # noqa: BLE001  whatever it is, everybody in the transaction is told
+            self._failures += 1
+            for _, change in reversed(staged):
+                change.undo()
+            _answer(staged, [_Failed(self._refusal(error))] * len(staged), raising=True)
+        else:
+            self._commits += 1
+            for _, change in staged:
+                change.publish()
+            _answer(staged, results, raising=False)
+
+    def _refusal(self, error: Exception) -> StoreError:
+        refusal = StoreError(f"the store {self._name} cannot be written: {error}; nothing of this was stored")
+        refusal.__cause__ = error
+        LOG.error("%s", refusal)
+        return refusal
+
+
+def _answer(staged: list[tuple[_Job, Change[Any]]], results: list[Any], *, raising: bool) -> None:
+    for (job, _), result in zip(staged, results, strict=True):
+        if job.answer.done():
+            continue  # cancelled meanwhile
+        if raising:
+            job.answer.set_exception(result.error)
+        else:
+            job.answer.set_result(result)
+
+
+def _transact(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [work(connection) for work in works]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
+
+
+def _single(name: str, kind: FamilyType, text: str, value: float) -> Family:
+    return Family(name, kind, text, (Sample((), value),))
+
+
+def _size(path: Path | None, suffix: str) -> int:
+    if path is None:
+        return 0
+    with suppress(OSError):
+        return path.with_name(path.name + suffix).stat().st_size
+    return 0
+
+
+# Opening
+
+
+def _open(path: Path | None, limits: GroupSettings) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
+    if path is None:
+        connection = _connect(":memory:")
+        schema.migrate(connection)
+        _bound(connection, limits)
+        return connection, None
+    try:
+        lock = _take_lock(path)
+        try:
+            return _open_file(path, limits), lock
+        except BaseException:
+            lock.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"the store {path} cannot be opened: {reason}; give a file that can be written") from error
+
+
+def _open_file(path: Path, limits: GroupSettings) -> sqlite3.Connection:
+    _create_private(path)
+    try:
+        connection = _checked(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise  # the file is in order, but it cannot be used
+        _move_aside(path, str(error))
+        _create_private(path)
+        connection = _checked(path)
+    try:
+        _prepare(path, connection)
+        _bound(connection, limits)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _checked(path: Path) -> sqlite3.Connection:
+    """Return a connection to ``path``.
+
+    Raises:
+        sqlite3.DatabaseError: the file is damaged.
+    """
+    connection = _connect(path)
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except BaseException:
+        connection.close()
+        raise
+    if found != "ok":
+        connection.close()
+        raise sqlite3.DatabaseError(found)
+    return connection
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    if not schema.is_ours(connection):
+        raise StoreError(f"the store {path} is another program's SQLite file; give another one")
+    present = schema.version(connection)
+    if present > schema.LATEST:
+        raise StoreError(
+            f"the store {path} has version {present} of the tables, and this pytest-sergas knows them up to "
+            f"{schema.LATEST}: install a newer one, or give another file"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    if 0 < present < schema.LATEST:
+        copy = _free_name(path, f"version-{present}")
+        _create_private(copy)
+        copy_to(connection, copy)
+        LOG.warning(
+            "the store %s had version %d of the tables; it is migrated, and %s has the copy", path, present, copy
+        )
+    if present < schema.LATEST:
+        schema.migrate(connection)
+
+
+def copy_to(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy all that is committed into the file ``path``, also while others write."""
+    target = sqlite3.connect(path)
+    try:
+        connection.backup(target)
+    finally:
+        target.close()
+
+
+def _bound(connection: sqlite3.Connection, limits: GroupSettings) -> None:
+    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {limits.max_store_bytes // page_bytes}")
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    # One thread at a time uses a connection, but not always the same one.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    return connection
+
+
+def _take_lock(path: Path) -> sqlite3.Connection:
+    lock_path = path.with_name(f"{path.name}.lock")
+    _create_private(lock_path)
+    lock = sqlite3.connect(lock_path, isolation_level=None, check_same_thread=False, timeout=0)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise StoreError(f"another sidecar uses the store {path}; stop it, or give this one another file") from None
+        raise
+    return lock
+
+
+def _create_private(path: Path) -> None:
+    """Make an empty file that only its owner can read; take the rights of others from one that exists."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    path.chmod(_MODE)
+
+
+def _move_aside(path: Path, reason: str) -> None:
+    aside = _free_name(path, "damaged")
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    LOG.error(
+        "the store %s is damaged (%s) and was moved to %s; what was in it is lost: pushed groups are missing until "
+        "they are pushed again, and histories begin anew",
+        path,
+        reason,
+        aside,
+    )
+
+
+def _free_name(path: Path, word: str) -> Path:
+    """Return ``path`` with ``word``, and a number where that name is taken."""
+    aside = path.with_name(f"{path.name}.{word}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{word}-{number}")
+    return aside
