@@ -210,6 +210,7 @@ class Run:
             # As pytest itself reads it: relative to where the command was typed, ~ and variables filled in.
             junit_path=Path(os.path.expandvars(junit)).expanduser().absolute() if junit else None,
             junit_prefix=self._config.getoption("junitprefix", None) or "",
+            sources=self._loaded.sources,
         )
 
     def _record(self, session: pytest.Session, exitstatus: int) -> RunRecord:

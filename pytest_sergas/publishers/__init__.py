@@ -7,7 +7,7 @@ work is said before anyone waits for it; it returns None where there is nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -59,6 +59,7 @@ class Context:
             relative to it.
         junit_path: the JUnit file that pytest writes, or None.
         junit_prefix: what pytest puts before its class names there.
+        sources: key of the settings → the place that decided on it.
     """
 
     settings: Settings
@@ -67,6 +68,12 @@ class Context:
     invocation: Path
     junit_path: Path | None = None
     junit_prefix: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, key: str) -> str:
+        """Return how a fault names a key, so that its reader knows where to look: ``push (environment ...)``."""
+        source = self.sources.get(key, "")
+        return f"{key} ({source})" if source else key
 
 
 class Publisher(Protocol):

@@ -23,7 +23,7 @@ def create(context: Context) -> Ctrf | None:
         return None
     path = context.root / written
     if reason := unwritable(path):
-        raise ConfigurationError((f"ctrf = {written!r}: {reason}",))
+        raise ConfigurationError((f"{context.named('ctrf')} = {written!r}: {reason}",))
     return Ctrf(path)
 
 

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from pytest_sergas.config import Settings
 from pytest_sergas.core.text import one_line, redact_url
 from pytest_sergas.errors import PublishError
+from pytest_sergas.publishers import Context
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
@@ -93,29 +92,30 @@ class Endpoint:
         return one_line(text, _REASON_LIMIT)
 
 
-def endpoint(address: str, settings: Settings, environ: Mapping[str, str], root: Path, faults: list[str]) -> Endpoint:
-    """Return the endpoint at ``address`` with the credentials that ``settings`` and ``environ`` have for it.
+def endpoint(key: str, address: str, context: Context, faults: list[str]) -> Endpoint:
+    """Return the endpoint at ``address`` with the credentials that settings and environment have for it.
 
     Args:
-        root: the directory that the files of the settings are relative to.
+        key: the key of the settings that holds the address.
         faults: what is wrong is added here; when anything is, the endpoint is of no use.
     """
-    url, username, password = _address(address, faults)
-    other = _credentials(settings, environ, root, faults)
+    name = context.named(key)
+    url, username, password = _address(name, address, faults)
+    other = _credentials(name, context, faults)
     if username or password:
         if other.names:
-            faults.append(f"push: the URL has a user name, and {' and '.join(other.names)} is set as well; keep one")
+            faults.append(f"{name}: the URL has a user name, and {' and '.join(other.names)} is set as well; keep one")
         other = _Credentials(("the URL",), username, password)
     if other.token and (other.username or other.password):
-        faults.append(f"push: a user name and a bearer token ({', '.join(other.names)}); remove one of them")
+        faults.append(f"{name}: a user name and a bearer token ({', '.join(other.names)}); remove one of them")
     if bool(other.username) != bool(other.password):
         there, missing = ("user name", "password") if other.username else ("password", "user name")
         faults.append(
-            f"push: a {there} ({', '.join(other.names)}) without a {missing}; "
+            f"{name}: a {there} ({', '.join(other.names)}) without a {missing}; "
             f"set push_username and push_password_file, or {USERNAME} and {PASSWORD}"
         )
     if ":" in other.username:
-        faults.append("push: the user name contains ':', which basic authentication cannot carry")
+        faults.append(f"{name}: the user name contains ':', which basic authentication cannot carry")
     return Endpoint(url, *_authorization(other))
 
 
@@ -129,7 +129,7 @@ class _Credentials:
     token: str = ""
 
 
-def _address(address: str, faults: list[str]) -> tuple[str, str, str]:
+def _address(name: str, address: str, faults: list[str]) -> tuple[str, str, str]:
     """Return URL, user name and password."""
     written = address.strip()
     try:
@@ -137,12 +137,12 @@ def _address(address: str, faults: list[str]) -> tuple[str, str, str]:
         host, port = parts.hostname or "", parts.port
         host = f"[{host}]" if ":" in host else host.encode("idna").decode()
     except ValueError:  # among them UnicodeError, for a host that can have no such name
-        faults.append(f"push = {_shown(address)}: not a URL; {_ALLOWED}")
+        faults.append(f"{name} = {_shown(address)}: not a URL; {_ALLOWED}")
         return "", "", ""
     if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written):
-        faults.append(f"push = {_shown(address)}: not a URL of a gateway; {_ALLOWED}")
+        faults.append(f"{name} = {_shown(address)}: not a URL of a gateway; {_ALLOWED}")
     if "?" in written or "#" in written:
-        faults.append(f"push = {_shown(address)}: a query or a fragment is of no use here; {_ALLOWED}")
+        faults.append(f"{name} = {_shown(address)}: a query or a fragment is of no use here; {_ALLOWED}")
     path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
     place = f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
     return place, unquote(parts.username or ""), unquote(parts.password or "")
@@ -155,7 +155,8 @@ def _shown(address: str) -> str:
     return one_line(repr(("***@" if at else "") + re.split(r"[?#]", rest)[0]), 80)
 
 
-def _credentials(settings: Settings, environ: Mapping[str, str], root: Path, faults: list[str]) -> _Credentials:
+def _credentials(name: str, context: Context, faults: list[str]) -> _Credentials:
+    settings, environ = context.settings, context.environ
     names = []
 
     def first(variable: str, key: str, value: str) -> str:
@@ -168,20 +169,20 @@ def _credentials(settings: Settings, environ: Mapping[str, str], root: Path, fau
 
     def secret(variable: str, key: str, file: str) -> str:
         value = first(variable, key, file)
-        return value if not value or names[-1] == variable else _read(key, file, root, faults)
+        return value if not value or names[-1] == variable else _read(key, file, context, faults)
 
     username = first(USERNAME, "push_username", settings.push_username)
     password = secret(PASSWORD, "push_password_file", settings.push_password_file)
     token = secret(TOKEN, "push_token_file", settings.push_token_file)
     if token and not _TOKEN.fullmatch(token):
-        faults.append(f"push: the bearer token ({names[-1]}) contains a blank or what is not ASCII")
+        faults.append(f"{name}: the bearer token ({names[-1]}) contains a blank or what is not ASCII")
     return _Credentials(tuple(names), username, password, token)
 
 
-def _read(key: str, file: str, root: Path, faults: list[str]) -> str:
+def _read(key: str, file: str, context: Context, faults: list[str]) -> str:
     """Return the secret that a file holds; a newline at its end does not belong to it."""
-    path = root / file
-    where = f"{key} = {file!r}"
+    path = context.root / file
+    where = f"{context.named(key)} = {file!r}"
     try:
         with path.open("rb") as opened:
             secret = opened.read(_SECRET_LIMIT_BYTES + 1).decode().rstrip("\r\n")

@@ -50,7 +50,7 @@ def create(context: Context) -> Markdown | None:
         return None
     path = Path(context.root, context.settings.markdown)
     if reason := unwritable(path):
-        raise ConfigurationError((f"markdown = {str(path)!r}: {reason}",))
+        raise ConfigurationError((f"{context.named('markdown')} = {str(path)!r}: {reason}",))
     return Markdown(path, context.settings.slowest)
 
 

@@ -40,9 +40,9 @@ def create(context: Context) -> Pushgateway | None:
     if not settings.push:
         return None
     faults: list[str] = []
-    where = endpoint(settings.push, settings, context.environ, context.root, faults)
+    where = endpoint("push", settings.push, context, faults)
     faults += [
-        f"push_labels: {name!r} is a label of the metrics themselves; choose another name"
+        f"{context.named('push_labels')}: {name!r} is a label of the metrics themselves; choose another name"
         for name in settings.push_labels
         if name in SAMPLE_LABELS
     ]

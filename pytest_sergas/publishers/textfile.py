@@ -38,9 +38,11 @@ def create(context: Context) -> Textfile | None:
     path = context.root / written
     faults = []
     if path.suffix != SUFFIX:
-        faults.append(f"textfile = {written!r}: node_exporter reads only names that end in {SUFFIX}; rename it")
+        faults.append(
+            f"{context.named('textfile')} = {written!r}: node_exporter reads only names that end in {SUFFIX}; rename it"
+        )
     if reason := unwritable(path):
-        faults.append(f"textfile = {written!r}: {reason}")
+        faults.append(f"{context.named('textfile')} = {written!r}: {reason}")
     if faults:
         raise ConfigurationError(tuple(faults))
     return Textfile(path, context.settings.slowest)
