@@ -278,11 +278,15 @@ def test_every_fault_of_every_publisher_is_said_before_anything_runs(pytester: p
     ran.result.stderr.fnmatch_lines(
         [
             "ERROR: sergas: 3 faults in the configuration",
-            f"  ctrf (command line: --sergas-ctrf) = '{pytester.path}/file/run.json': "
-            f"cannot be created: {pytester.path}/file is not a directory",
+            (
+                f"  ctrf (command line: --sergas-ctrf) = '{pytester.path}/file/run.json': "
+                f"cannot be created: {pytester.path}/file is not a directory"
+            ),
             "  push (command line: --sergas-push) = 'ftp://gateway': not a URL of a gateway; allowed: *",
-            f"  textfile (command line: --sergas-textfile) = '{pytester.path}/run.txt': "
-            "node_exporter reads only names that end in .prom; rename it",
+            (
+                f"  textfile (command line: --sergas-textfile) = '{pytester.path}/run.txt': "
+                "node_exporter reads only names that end in .prom; rename it"
+            ),
         ]
     )
     assert not pytester.path.joinpath("ran").exists()
