@@ -176,3 +176,51 @@ def test_auto_starts_no_more_workers_than_allowed(pytester: pytest.Pytester, run
     ran = run("-n", "auto", "-v")
 
     assert "created: 1/1 worker" in ran.text
+
+
+TYPED = """
+import asyncio
+import pytest
+
+pytestmark = pytest.mark.unit
+
+def test_one(): pass
+
+@pytest.mark.timeout(30)
+def test_own_timeout(): pass
+
+@pytest.mark.flaky(reruns=1)
+@pytest.mark.integration(timeout=20, retries=1, retry_on=[ConnectionError])
+def test_own_retries(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((), id="none"),
+        pytest.param(("-o", "timeout=60"), id="timeout in the ini file"),
+        pytest.param(("-o", "timeout=60", "-o", "timeout_method=thread"), id="thread method"),
+        pytest.param(("-o", "timeout=60", "-o", "timeout_func_only=true"), id="function only"),
+        pytest.param(("--timeout=60", "--reruns=1", "--only-rerun=OSError"), id="engines on the command line"),
+        pytest.param(("-n2",), id="workers"),
+        pytest.param(("-p", "no:asyncio"), id="no asyncio"),
+        pytest.param(("-p", "no:logging"), id="no logging"),
+        pytest.param(("-p", "no:timeout"), id="no timeout"),
+        pytest.param(("-p", "no:rerunfailures"), id="no rerunfailures"),
+        pytest.param(("-p", "no:xdist"), id="no xdist"),
+        pytest.param(("-p", "no:terminal"), id="no terminal"),
+        pytest.param(("-o", "asyncio_mode=auto"), id="asyncio in auto mode"),
+    ],
+)
+def test_typed_suite_warns_of_nothing_under_the_settings_of_real_suites(
+    pytester: pytest.Pytester, run: Run, settings: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(TYPED)
+
+    # Markers of an engine that is switched off are unknown to pytest, whoever wrote them.
+    known = ("-o", "markers=timeout\nflaky") if any(setting.startswith("no:") for setting in settings) else ()
+    ran = run("-W", "error", "-o", "strict=true", *known, *settings)
+
+    assert ran.result.ret == pytest.ExitCode.OK
+    assert ran.outcomes == {"test_one": "passed", "test_own_timeout": "passed", "test_own_retries": "passed"}
