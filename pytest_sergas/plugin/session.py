@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_sergas.config import Loaded
+from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange
@@ -93,10 +94,14 @@ class Collection:
             if not is_worker(config):
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
             items.clear()  # the controller ends the run when it reads the plan
+        policies: dict[Typed, None] = {}
         for item in items:
             typed = item.stash.get(_TYPED, None)
             if typed is not None:
+                policies[typed] = None
                 self._apply(item, typed)
+        for typed in policies:
+            self._note(typed.policy)
         if self._coroutines:
             config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
         if self._gates:
@@ -122,14 +127,17 @@ class Collection:
         return untyped
 
     def _apply(self, item: pytest.Item, typed: Typed) -> None:
-        self.types[item.nodeid] = typed.policy.type
+        node_id = item.nodeid
+        self.types[node_id] = typed.policy.type
         if may_not_run(item):
-            self._coroutines.add(item.nodeid)
+            self._coroutines.add(node_id)
         for applier in self._appliers:
             applier.assign(item, typed)
-        for keyword in typed.policy.not_in_force:
+
+    def _note(self, policy: Policy) -> None:
+        for keyword in policy.not_in_force:
             self.notes[f"{keyword} is recorded, but not yet in force in this version"] = None
-        if self._engines.rival and typed.policy.retries:
+        if self._engines.rival and policy.retries:
             self.notes[f"retries are left to the plugin {self._engines.rival!r}, which has its own flaky marker"] = None
 
     def _set_gates(self, config: pytest.Config, items: list[pytest.Item]) -> None:

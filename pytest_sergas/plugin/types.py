@@ -59,7 +59,7 @@ class Types:
 
     def of(self, item: pytest.Item) -> Typed | None:
         """Return the type and policy of ``item``, or None for an untyped test."""
-        own = tuple(mark for mark in item.own_markers if mark.name in self._relevant)
+        own = tuple(mark for mark in item.own_markers if mark.name in self._relevant) if item.own_markers else ()
         parent = item.parent
         inherited = self._inherited(parent) if parent is not None else ()
         by_path = self._type_of_path(item.path) if self._paths else None
