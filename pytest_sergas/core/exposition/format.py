@@ -1,0 +1,54 @@
+"""What reading and writing share: names and numbers, what a type brings with it, errors."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_sergas.core.metrics import FamilyType
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OPENMETRICS_END = b"# EOF\n"
+
+Labels = tuple[tuple[str, str], ...]
+
+SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
+    "summary": ("_sum", "_count"),
+    "histogram": ("_bucket", "_sum", "_count"),
+}
+# The label that a sample of such a family has of its own.
+BOUND_LABEL: dict[FamilyType, str] = {"summary": "quantile", "histogram": "le"}
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+NUMBER = (
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
+)
+QUOTED = r'"(?:[^"\\]|\\["\\n])*"'
+
+
+class ExpositionError(ValueError):
+    """The text is not in the format.
+
+    Attributes:
+        line, column: where, both from 1.
+        text: what is wrong there.
+    """
+
+    def __init__(self, line: int, column: int, text: str) -> None:
+        self.line = line
+        self.column = column
+        self.text = text
+        super().__init__(f"line {line}, column {column}: {text}")
+
+
+class InconsistentError(ValueError):
+    """Metrics do not go together, with each other or with those that are there."""
+
+
+def number(value: float) -> str:
+    """Return how ``value`` is written; read again it is the same."""
+    if value != value:  # noqa: PLR0124  what NaN alone is
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -1,0 +1,230 @@
+"""Text as families, line by line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from pytest_sergas.core.exposition.diagnosis import Wrong, check_comment, diagnosed, diagnosed_label, shown
+from pytest_sergas.core.exposition.format import (
+    BOUND_LABEL,
+    NAME,
+    NUMBER,
+    QUOTED,
+    SUFFIXES,
+    ExpositionError,
+    Labels,
+    number,
+)
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+
+_TYPES = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
+_SAMPLE = re.compile(
+    rf"[ \t]*({NAME})(?:[ \t]*\{{((?:[^\"}}]|{QUOTED})*)\}}[ \t]*|[ \t]+)({NUMBER})(?:[ \t]+([+-]?[0-9]+))?"
+)
+_LABEL = re.compile(rf"[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*({QUOTED})[ \t]*(?:,|\Z)")
+_COMMENT = re.compile(rf"[ \t]*#[ \t]*(HELP|TYPE)[ \t]+({NAME})[ \t]+(.*)", re.DOTALL)
+_BLANK = re.compile(r"[ \t]*(?:#.*)?", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\n])", re.DOTALL)
+_INT64 = range(-(2**63), 2**63)
+
+
+def parse(body: bytes) -> tuple[Family, ...]:
+    """Read a page in the text format; families in the order of their first line, those without samples left out.
+
+    The same series twice is not found here, because what is the same may depend on labels that are added later.
+
+    Raises:
+        ExpositionError: the text is not in the format.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode().split("\n")
+        found = f"invalid UTF-8: byte 0x{body[error.start]:02x}"
+        raise ExpositionError(len(before), len(before[-1]) + 1, found) from None
+    *lines, rest = text.split("\n")
+    if _BLANK.fullmatch(rest) is None or "#" in rest:
+        raise ExpositionError(len(lines) + 1, len(rest) + 1, "unexpected end: the last line must end with a newline")
+    reader = _Reader()
+    for index, line in enumerate(lines):
+        if line:
+            try:
+                reader.read(line)
+            except Wrong as wrong:
+                raise ExpositionError(index + 1, wrong.column, wrong.text) from None
+    return reader.families()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """One histogram or summary, as far as it has been read."""
+
+    bounds: dict[float, float] = field(default_factory=dict)
+    sum: float = 0.0
+    count: float = 0.0
+    timestamp_ms: int | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A family whose lines are still coming."""
+
+    name: str
+    type: FamilyType | None = None
+    help: str | None = None
+    samples: list[Sample] = field(default_factory=list)
+    parts: dict[Labels, _Parts] = field(default_factory=dict)
+
+    def close(self) -> Family:
+        kind = self.type or "untyped"
+        samples = [*self.samples]
+        for labels, parts in self.parts.items():
+            samples += _histogram(labels, parts) if kind == "histogram" else _summary(labels, parts)
+        return Family(self.name, kind, self.help or "", tuple(samples))
+
+
+def _histogram(labels: Labels, parts: _Parts) -> Iterator[Sample]:
+    stamp = parts.timestamp_ms
+    for bound, count in {**parts.bounds, math.inf: parts.bounds.get(math.inf, parts.count)}.items():
+        yield Sample((*labels, ("le", number(bound))), count, "_bucket", stamp)
+    yield Sample(labels, parts.sum, "_sum", stamp)
+    yield Sample(labels, parts.count, "_count", stamp)
+
+
+def _summary(labels: Labels, parts: _Parts) -> Iterator[Sample]:
+    stamp = parts.timestamp_ms
+    for bound, value in parts.bounds.items():
+        yield Sample((*labels, ("quantile", number(bound))), value, "", stamp)
+    yield Sample(labels, parts.sum, "_sum", stamp)
+    yield Sample(labels, parts.count, "_count", stamp)
+
+
+class _Reader:
+    """Takes line after line."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, _Open] = {}
+        self._labels: dict[str, Labels] = {"": ()}  # those of a page repeat
+
+    def families(self) -> tuple[Family, ...]:
+        return tuple(family.close() for family in self._families.values() if family.samples or family.parts)
+
+    def read(self, line: str) -> None:
+        found = _SAMPLE.fullmatch(line)
+        if found is None:
+            if _BLANK.fullmatch(line) is None:
+                raise diagnosed(line)
+            self._comment(line)
+            return
+        name, block, written, stamp = found.groups("")
+        family = self._family(name)
+        if family.type is None:
+            family.type = "untyped"
+        labels = self._labels.get(block)
+        if labels is None:
+            labels = self._labels[block] = _read_labels(block, found.start(2))
+        value = float(written)
+        if math.isinf(value) and written[-1].isdigit():
+            raise Wrong(found.start(3), f"expected a number as value, got {shown(written)}, which is out of range")
+        timestamp_ms = int(stamp) if stamp else None
+        if timestamp_ms is not None and timestamp_ms not in _INT64:
+            raise Wrong(found.start(4), f"expected milliseconds as timestamp, got {shown(stamp)}")
+        if family.type in SUFFIXES:
+            self._part(family, name, labels, Sample((), value, "", timestamp_ms), found)
+        else:
+            family.samples.append(Sample(labels, value, "", timestamp_ms))
+
+    def _family(self, name: str) -> _Open:
+        """Return the family that a line about ``name`` belongs to."""
+        found = self._families.get(name)
+        if found is not None:
+            return found
+        for kind, suffixes in SUFFIXES.items():
+            for suffix in suffixes:
+                family = self._families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+                if family is not None and family.type == kind:
+                    return family
+        return self._families.setdefault(name, _Open(name))
+
+    def _comment(self, line: str) -> None:
+        found = _COMMENT.fullmatch(line)
+        if found is None or not found[3]:
+            check_comment(line)
+            return
+        keyword, name, text = found.groups()
+        family = self._family(name)
+        if keyword == "HELP":
+            if family.help is not None:
+                raise Wrong(found.start(1), f"second HELP line for metric name {shown(name)}")
+            if bad := _BAD_ESCAPE.search(text):
+                raise Wrong(found.start(3) + bad.end() - 1, r"invalid escape sequence; allowed: \\ and \n")
+            family.help = _unescape(text)
+            return
+        if family.type is not None:
+            text = f"second TYPE line for metric name {shown(name)}, or TYPE reported after samples"
+            raise Wrong(found.start(1), text)
+        if text.lower() not in _TYPES:
+            raise Wrong(found.start(3), f"unknown metric type {shown(text)}; allowed: {', '.join(sorted(_TYPES))}")
+        family.type = cast("FamilyType", text.lower())
+
+    @staticmethod
+    def _part(family: _Open, name: str, labels: Labels, sample: Sample, found: re.Match[str]) -> None:
+        """Take a sample of a histogram or summary."""
+        kind = family.type or "untyped"
+        suffix = name.removeprefix(family.name)
+        bound_label = BOUND_LABEL[kind]
+        bound = dict(labels).get(bound_label)
+        own = tuple(label for label in labels if label[0] != bound_label)
+        if suffix in {"_sum", "_count"}:
+            wanted_bound = False
+        elif suffix == ("_bucket" if kind == "histogram" else ""):
+            wanted_bound = True
+        else:
+            raise Wrong(found.start(1), f"the {kind} {shown(family.name)} has no sample {shown(name)}")
+        if suffix in {"_bucket", "_count"} and not 0 <= sample.value < math.inf:
+            raise Wrong(found.start(3), f"expected a count as value, got {shown(found[3])}")
+        parts = family.parts.setdefault(own, _Parts())
+        parts.timestamp_ms = sample.timestamp_ms if sample.timestamp_ms is not None else parts.timestamp_ms
+        if not wanted_bound:
+            if suffix == "_sum":
+                parts.sum = sample.value
+            else:
+                parts.count = float(int(sample.value))
+            return
+        key = float(bound) if bound is not None and re.fullmatch(NUMBER, bound) else math.nan
+        if math.isnan(key):
+            raise Wrong(found.start(1), f"expected a number in the label {bound_label!r}, got {shown(bound)}")
+        if key in parts.bounds:
+            raise Wrong(found.start(1), f"{bound_label}={shown(bound)} of {shown(family.name)} stands twice")
+        parts.bounds[key] = float(int(sample.value)) if kind == "histogram" else sample.value
+
+
+def _read_labels(block: str, start: int) -> Labels:
+    """Return the labels between two braces.
+
+    Args:
+        start: the index of ``block`` in its line.
+    """
+    labels: dict[str, str] = {}
+    position = 0
+    while block[position:].strip(" \t"):
+        found = _LABEL.match(block, position)
+        if found is None:
+            raise diagnosed_label(block, position, start)
+        name, quoted = found.groups()
+        if name in labels:
+            raise Wrong(start + found.start(1), f"label {shown(name)} stands twice")
+        if name == "__name__":
+            raise Wrong(start + found.start(1), "label name '__name__' is reserved")
+        labels[name] = _unescape(quoted[1:-1])
+        position = found.end()
+    return tuple(labels.items())
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], text) if "\\" in text else text

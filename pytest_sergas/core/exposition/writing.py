@@ -1,0 +1,128 @@
+"""Families as text: a page, or the part of it that one group has of one family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pytest_sergas.core.exposition.format import BOUND_LABEL, OPENMETRICS_END, InconsistentError, Labels, number
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+
+
+def label_text(labels: Iterable[tuple[str, str]]) -> str:
+    """Return what stands between the braces for ``labels``, in their order."""
+    return ",".join([f'{name}="{_escape(value)}"' for name, value in labels])
+
+
+def sample_lines(family: Family) -> str:
+    """Return the samples of ``family``, one line each, with no header."""
+    return "".join(_line(family.name, sample, sample.timestamp_ms) for sample in family.samples)
+
+
+def header(name: str, kind: FamilyType, text: str) -> str:
+    """Return the lines that introduce a family in the text format."""
+    help_line = f"# HELP {name} {_escape_help(text)}\n" if text else ""
+    return f"{help_line}# TYPE {name} {kind}\n"
+
+
+def openmetrics_header(name: str, kind: FamilyType, text: str, *, taken: Callable[[str], bool]) -> str:
+    """Return the lines that introduce a family in OpenMetrics, where the samples stay as they are.
+
+    A counter that does not end in ``_total``, or whose name without that is a family of its own, cannot be a
+    counter there.
+
+    Args:
+        taken: whether a name is that of another family on the page.
+    """
+    written: str = kind
+    if kind == "untyped":
+        written = "unknown"
+    elif kind == "counter":
+        base = name.removesuffix("_total")
+        written = "unknown" if base in {name, ""} or taken(base) else "counter"
+        name = base if written == "counter" else name
+    help_line = f"# HELP {name} {_escape(text)}\n" if text else ""
+    return f"{help_line}# TYPE {name} {written}\n"
+
+
+def render(families: Sequence[Family]) -> bytes:
+    """Return ``families``, each of another name, as a page in the text format."""
+    return "".join(
+        header(family.name, family.type, family.help) + sample_lines(family) for family in families if family.samples
+    ).encode()
+
+
+def render_openmetrics(families: Sequence[Family]) -> bytes:
+    """Return ``families``, each of another name, as a page in OpenMetrics."""
+    names = {family.name for family in families if family.samples}
+    parts = []
+    for family in families:
+        if family.samples:
+            parts.append(openmetrics_header(family.name, family.type, family.help, taken=names.__contains__))
+            for sample in family.samples:
+                stamp = sample.timestamp_ms
+                parts.append(_line(family.name, sample, None if stamp is None else number(stamp / 1000)))
+    return "".join(parts).encode() + OPENMETRICS_END
+
+
+def fragment(family: Family, key: Mapping[str, str]) -> bytes:
+    """Return the sample lines of ``family`` as the group with the grouping key ``key`` exposes them.
+
+    The labels of the key overwrite those of a sample; without an instance there is an empty one. Labels are sorted,
+    so that the same series is the same text.
+
+    Raises:
+        InconsistentError: two of the samples are the same series, or the key has a label that is the family's own.
+    """
+    bound = BOUND_LABEL.get(family.type, "")
+    if bound in key:
+        raise InconsistentError(
+            f"the {family.type} {family.name!r} has a label {bound!r} of its own; it cannot be grouped by"
+        )
+    name, texts, lines, seen = family.name, _Texts(key), [], set()
+    for sample in family.samples:
+        labels, own = sample.labels, ""
+        if bound and labels and labels[-1][0] == bound:
+            labels, own = labels[:-1], f',{bound}="{labels[-1][1]}"'
+        series = f"{name}{sample.suffix}{{{texts[labels]}{own}}}"
+        if series in seen:
+            raise InconsistentError(f"the series {series} is there twice")
+        seen.add(series)
+        lines.append(f"{series} {number(sample.value)}\n")
+    return "".join(lines).encode()
+
+
+def series_of(name: str, kind: FamilyType, text: bytes) -> list[bytes]:
+    """Return what tells the series of a fragment apart: the labels in braces, of a histogram or summary once each."""
+    if kind in BOUND_LABEL:
+        start = f"{name}_count{{".encode()
+        lines = [line for line in text.split(b"\n") if line.startswith(start)]
+        skip = len(start) - 1
+    else:
+        lines = text.split(b"\n")[:-1]
+        skip = len(name)
+    return [line[skip : line.rindex(b" ")] for line in lines]
+
+
+class _Texts(dict[Labels, str]):
+    """Labels of a sample → what stands between its braces."""
+
+    def __init__(self, key: Mapping[str, str]) -> None:
+        self._key = key
+
+    def __missing__(self, labels: Labels) -> str:
+        text = self[labels] = label_text(sorted({"instance": "", **dict(labels), **self._key}.items()))
+        return text
+
+
+def _line(name: str, sample: Sample, timestamp: object) -> str:
+    labels = f"{{{label_text(sample.labels)}}}" if sample.labels else ""
+    stamp = "" if timestamp is None else f" {timestamp}"
+    return f"{name}{sample.suffix}{labels} {number(sample.value)}{stamp}\n"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _escape_help(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
