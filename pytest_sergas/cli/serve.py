@@ -61,8 +61,8 @@ def settings(arguments: argparse.Namespace) -> Any:
     from pytest_sergas.engine.engine import EngineSettings
 
     file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
-    readings = load_sections(file, ("serve",), environ=os.environ, options={"serve": _given(arguments)})
-    return EngineSettings(file.root, readings["serve"].settings)
+    readings = load_sections(file, ("serve", "groups"), environ=os.environ, options={"serve": _given(arguments)})
+    return EngineSettings(file.root, readings["serve"].settings, readings["groups"].settings)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, tuple[str, Any]]:

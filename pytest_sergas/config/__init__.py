@@ -43,6 +43,7 @@ Loaded = Reading[Settings]
 SECTIONS: dict[str, str] = {
     "": "pytest_sergas.config.runs:RUNS",
     "serve": "pytest_sergas.config.serve:SERVE",
+    "groups": "pytest_sergas.config.groups:GROUPS",
 }
 
 

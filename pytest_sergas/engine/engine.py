@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_sergas.config.serve import ServeSettings
+from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.config.serve import MEMORY, ServeSettings
+from pytest_sergas.core.clock import Now
+from pytest_sergas.engine import clock
+from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.page import Page
+from pytest_sergas.engine.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,12 @@ class EngineSettings:
 
     root: Path
     serve: ServeSettings = field(default_factory=ServeSettings)
+    groups: GroupSettings = field(default_factory=GroupSettings)
+
+    @property
+    def store_path(self) -> Path | None:
+        """The file of the store; None keeps everything in memory."""
+        return None if self.serve.store == MEMORY else self.root / self.serve.store
 
 
 class Engine:
@@ -27,11 +40,38 @@ class Engine:
     everything that was acknowledged is durable. Both run in the event loop that the parts then use.
     """
 
+    store: Store
+    groups: Groups
+    page: Page
+    started: Now
+
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def group_settings(self) -> GroupSettings:
+        return self.settings.groups
 
     async def start(self) -> None:
-        """Open the store, then start what writes to it."""
+        """Open the store, then start what writes to it.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        self.started = clock.read()
+        self.store = await Store.open(self.settings.store_path, self.settings.groups)
+        try:
+            self.groups = await Groups.load(self.store, self.settings.groups, self.started)
+        except BaseException:
+            await self.store.close()
+            raise
+        self.page = Page(self.groups, (self.store, self.groups), self.started)
+        self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     async def stop(self) -> None:
         """Stop what writes to the store, then close it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.store.close()

@@ -8,12 +8,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pytest_sergas.engine.engine import Engine
+from pytest_sergas.sidecar import push
 
 
 def create_app(engine: Engine) -> Starlette:
     """Return the application for an ``engine`` that somebody else starts and stops."""
-    del engine
-    return Starlette(routes=[Route("/-/healthy", _ok), Route("/-/ready", _ok)])
+    return Starlette(routes=[Route("/-/healthy", _ok), Route("/-/ready", _ok), *push.routes(engine)])
 
 
 async def _ok(request: Request) -> Response:

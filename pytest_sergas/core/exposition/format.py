@@ -47,7 +47,8 @@ class InconsistentError(ValueError):
 
 def number(value: float) -> str:
     """Return how ``value`` is written; read again it is the same."""
-    if value != value:  # noqa: PLR0124  what NaN alone is
+    value = float(value)  # a whole number is a float to the type checker alone
+    if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
