@@ -34,6 +34,9 @@ ALL_KEYS = (
 )
 MARKER = "allowed: a marker's name, of letters, digits and _, as in @pytest.mark.NAME"
 BRACES = "allowed in braces: {branch}, {job}, {provider}; {{ and }} for the braces themselves"
+URL = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
+URL_HINT = f"is of no use here; {URL}"
+PROM = "allowed: a name that ends in .prom, because node_exporter reads no other"
 LABEL = "allowed: label names of letters a to z, digits and _, not starting with a digit or __"
 
 
@@ -380,6 +383,11 @@ def test_key_that_is_given_twice_is_not_toml(root: Path) -> None:
             "[types.e2e] paths = 'tests': is a path of 'unit' already; give each directory one type",
             id="path of two types",
         ),
+        pytest.param('push = "ftp://ci:pw@gw"', f"push = 'ftp://***@gw': not a URL of a gateway; {URL}", id="address"),
+        pytest.param(
+            'push = "http://gw?key=1"', f"push = 'http://gw?***': a query or a fragment {URL_HINT}", id="query"
+        ),
+        pytest.param('textfile = "run.txt"', f"textfile = 'run.txt': {PROM}", id="textfile"),
         pytest.param("push_labels = 5", 'push_labels = 5: allowed: a table, such as {branch = "{branch}"}', id="label"),
         pytest.param("push_labels.9a = 'x'", f"[push_labels] 9a = 'x': {LABEL}", id="label name"),
         pytest.param("push_labels.é = 'x'", None, id="bare unicode label name"),
@@ -505,7 +513,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "max_workers": st.integers(1, 10_000),
         "strict": st.booleans(),
         "ctrf": WORDS,
-        "push": WORDS,
+        "push": st.sampled_from(["gateway", "http://gateway:9091", "https://ci:pw@[::1]/push"]),
         "push_labels": st.dictionaries(
             st.from_regex(r"[a-z]{3}_[a-z]{1,5}", fullmatch=True), WORDS.filter(lambda word: not {"{", "}"} & {*word})
         ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_sergas.config.file import PYPROJECT, ConfigFile
 from pytest_sergas.config.section import Given, Key, Section, unknown
-from pytest_sergas.core import kinds
+from pytest_sergas.core import address, kinds
 from pytest_sergas.core.policy import KEYWORDS
 from pytest_sergas.core.records import TestType
 
@@ -248,9 +248,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "ctrf": Key(kinds.text, "write the run to this CTRF file; none by default", '"build/run.ctrf.json"'),
         "markdown": Key(kinds.text, "write a summary for people to this file; none by default", '"build/run.md"'),
         "textfile": Key(
-            kinds.text, "write the metrics for node_exporter to this file; none by default", '"build/sergas.prom"'
+            kinds.pattern(r".+\.prom", "a name that ends in .prom, because node_exporter reads no other"),
+            "write the metrics for node_exporter to this file; none by default",
+            '"build/sergas.prom"',
         ),
-        "push": Key(kinds.text, "push the metrics to this Pushgateway; none by default", '"http://127.0.0.1:9091"'),
+        "push": Key(address.text, "push the metrics to this Pushgateway; none by default", '"http://127.0.0.1:9091"'),
         "push_labels": Key(
             _labels,
             "labels added to the grouping key; {branch}, {job} and {provider} are filled in; none by default",

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
+_QUERY = re.compile(r"(://[^\s?#]*)[?#].*", re.DOTALL)
 _SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook", re.IGNORECASE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 # Control characters, and those that turn the direction of writing: they would show a line that is not there.
@@ -71,14 +72,15 @@ def keep_end(text: str, width: int) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Return ``url`` without user name and password, also when it lacks a scheme or is malformed.
+    """Return ``url`` without user name, password and query, also when it lacks a scheme or is malformed.
 
     Everything before the last ``@`` goes, because a password may hold any character; an ``@`` in the path
     therefore hides the host, which is the lesser evil.
     """
     before, at, rest = url.rpartition("@")
     scheme = _SCHEME.match(before)
-    return f"{scheme[0] if scheme else ''}***@{rest}" if at else url
+    shown = f"{scheme[0] if scheme else ''}***@{rest}" if at else url
+    return _QUERY.sub(r"\1?***", shown)
 
 
 def is_secret(key: str) -> bool:

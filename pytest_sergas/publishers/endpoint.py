@@ -19,8 +19,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
 
+from pytest_sergas.core.address import split
 from pytest_sergas.core.text import one_line, redact_url
 from pytest_sergas.errors import PublishError
 from pytest_sergas.publishers import Context
@@ -34,9 +34,7 @@ TOKEN = "SERGAS_PUSH_TOKEN"  # noqa: S105  the name of a variable
 
 _REASON_LIMIT = 200
 _SECRET_LIMIT_BYTES = 64 * 1024
-_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_ALLOWED = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +94,16 @@ def endpoint(key: str, address: str, context: Context, faults: list[str]) -> End
     """Return the endpoint at ``address`` with the credentials that settings and environment have for it.
 
     Args:
-        key: the key of the settings that holds the address.
+        key: the key of the settings that holds the address; that it is one, its kind has made sure.
         faults: what is wrong is added here; when anything is, the endpoint is of no use.
     """
     name = context.named(key)
-    url, username, password = _address(name, address, faults)
+    where = split(address)
     other = _credentials(name, context, faults)
-    if username or password:
+    if where.username or where.password:
         if other.names:
             faults.append(f"{name}: the URL has a user name, and {' and '.join(other.names)} is set as well; keep one")
-        other = _Credentials(("the URL",), username, password)
+        other = _Credentials(("the URL",), where.username, where.password)
     if other.token and (other.username or other.password):
         faults.append(f"{name}: a user name and a bearer token ({', '.join(other.names)}); remove one of them")
     if bool(other.username) != bool(other.password):
@@ -116,7 +114,7 @@ def endpoint(key: str, address: str, context: Context, faults: list[str]) -> End
         )
     if ":" in other.username:
         faults.append(f"{name}: the user name contains ':', which basic authentication cannot carry")
-    return Endpoint(url, *_authorization(other))
+    return Endpoint(where.url, *_authorization(other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +125,6 @@ class _Credentials:
     username: str = ""
     password: str = ""
     token: str = ""
-
-
-def _address(name: str, address: str, faults: list[str]) -> tuple[str, str, str]:
-    """Return URL, user name and password."""
-    written = address.strip()
-    try:
-        parts = urlsplit(written if "://" in written else f"http://{written}")
-        host, port = parts.hostname or "", parts.port
-        host = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    except ValueError:  # among them UnicodeError, for a host that can have no such name
-        faults.append(f"{name} = {_shown(address)}: not a URL; {_ALLOWED}")
-        return "", "", ""
-    if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written):
-        faults.append(f"{name} = {_shown(address)}: not a URL of a gateway; {_ALLOWED}")
-    if "?" in written or "#" in written:
-        faults.append(f"{name} = {_shown(address)}: a query or a fragment is of no use here; {_ALLOWED}")
-    path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
-    place = f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
-    return place, unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def _shown(address: str) -> str:
-    """Return what a fault may show of an address: nothing before the last @, nothing after a question mark."""
-    before, at, rest = address.rpartition("@")
-    del before
-    return one_line(repr(("***@" if at else "") + re.split(r"[?#]", rest)[0]), 80)
 
 
 def _credentials(name: str, context: Context, faults: list[str]) -> _Credentials:

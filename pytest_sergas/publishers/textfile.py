@@ -20,7 +20,6 @@ from pytest_sergas.publishers import Context, Publication
 from pytest_sergas.publishers.files import unwritable, write_atomically
 from pytest_sergas.publishers.registry import Families
 
-SUFFIX = ".prom"
 # node_exporter is another user.
 _PERMISSIONS = 0o644
 _LABEL_LIMIT = 200
@@ -30,21 +29,14 @@ def create(context: Context) -> Textfile | None:
     """Return the publisher, or None when no file is named.
 
     Raises:
-        ConfigurationError: the file cannot be written, or node_exporter would not read it.
+        ConfigurationError: the file cannot be written.
     """
     written = context.settings.textfile
     if not written:
         return None
     path = context.root / written
-    faults = []
-    if path.suffix != SUFFIX:
-        faults.append(
-            f"{context.named('textfile')} = {written!r}: node_exporter reads only names that end in {SUFFIX}; rename it"
-        )
     if reason := unwritable(path):
-        faults.append(f"{context.named('textfile')} = {written!r}: {reason}")
-    if faults:
-        raise ConfigurationError(tuple(faults))
+        raise ConfigurationError((f"{context.named('textfile')} = {written!r}: {reason}",))
     return Textfile(path, context.settings.slowest)
 
 

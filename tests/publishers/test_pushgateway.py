@@ -497,62 +497,17 @@ def faults(
     return list(raised.value.faults)
 
 
-ALLOWED = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
-
-
-@pytest.mark.parametrize(
-    ("address", "fault"),
-    [
-        pytest.param("ftp://gateway", f"push = 'ftp://gateway': not a URL of a gateway; {ALLOWED}", id="scheme"),
-        pytest.param("http://", f"push = 'http://': not a URL of a gateway; {ALLOWED}", id="no host"),
-        pytest.param("http://ga teway", f"push = 'http://ga teway': not a URL of a gateway; {ALLOWED}", id="blank"),
-        pytest.param("http://a\nb", f"push = 'http://a\\nb': not a URL of a gateway; {ALLOWED}", id="newline"),
-        pytest.param("gateway:0", f"push = 'gateway:0': not a URL of a gateway; {ALLOWED}", id="port 0"),
-        pytest.param("gateway:99999", f"push = 'gateway:99999': not a URL; {ALLOWED}", id="port too large"),
-        pytest.param("gateway:http", f"push = 'gateway:http': not a URL; {ALLOWED}", id="port is no number"),
-        pytest.param("http://[::1", f"push = 'http://[::1': not a URL; {ALLOWED}", id="bracket"),
-        pytest.param("http://a..b", f"push = 'http://a..b': not a URL; {ALLOWED}", id="empty part of a name"),
-        pytest.param("http://u:p@ss@gateway:http", f"push = '***@gateway:http': not a URL; {ALLOWED}", id="hidden"),
-        pytest.param(
-            "http://gw/?token=hunter2",
-            f"push = 'http://gw/': a query or a fragment is of no use here; {ALLOWED}",
-            id="query",
-        ),
-    ],
-)
-def test_malformed_address_is_a_fault(address: str, fault: str, tmp_path: Path) -> None:
-    assert faults(tmp_path, address) == [fault]
-
-
-@pytest.mark.parametrize(
-    ("address", "url"),
-    [
-        ("gateway", "http://gateway"),
-        ("gateway:9091", "http://gateway:9091"),
-        (" https://gateway/ ", "https://gateway"),
-        ("HTTP://Gateway:80/push/", "http://gateway:80/push"),
-        ("[::1]:9091", "http://[::1]:9091"),
-        ("http://gäteway/ü", "http://xn--gteway-bua/%C3%BC"),
-        ("ci:pw@gateway:9091", "http://gateway:9091"),
-    ],
-)
-def test_address_is_read_as(address: str, url: str, tmp_path: Path) -> None:
-    assert publisher(address, tmp_path).endpoint.url == url
-
-
 def test_all_faults_are_found_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     (tmp_path / "binary").write_bytes(b"\xff")
 
     assert faults(
         tmp_path,
-        "ftp://gateway",
         push_username="a:b",
         push_password_file="binary",  # noqa: S106
         push_token_file="empty",  # noqa: S106
         push_labels={"outcome": "x", "team": "y"},
     ) == [
-        f"push = 'ftp://gateway': not a URL of a gateway; {ALLOWED}",
         f"push_password_file = 'binary': {tmp_path / 'binary'} is not UTF-8 text",
         f"push_token_file = 'empty': {tmp_path / 'empty'} is empty; it has to hold the secret",
         "push: a user name and a bearer token (push_username, push_password_file, push_token_file); remove one of them",

@@ -144,13 +144,12 @@ def test_file_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:
     assert str(raised.value) == f"{made.path} cannot be read, and has what is to be kept: Is a directory"
 
 
-def test_name_and_place_that_cannot_work_are_faults(tmp_path: Path) -> None:
+def test_place_that_cannot_work_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigurationError) as raised:
-        create(context_for(tmp_path, textfile="file/sergas.txt"))
+        create(context_for(tmp_path, textfile="file/sergas.prom"))
 
     assert raised.value.faults == (
-        "textfile = 'file/sergas.txt': node_exporter reads only names that end in .prom; rename it",
-        f"textfile = 'file/sergas.txt': cannot be created: {tmp_path / 'file'} is not a directory",
+        f"textfile = 'file/sergas.prom': cannot be created: {tmp_path / 'file'} is not a directory",
     )
