@@ -152,7 +152,8 @@ def test_families_pass_unchanged() -> None:
 def test_metrics_and_a_family_of_one_name_are_refused() -> None:
     family = Family("custom_a", "gauge", "", ())
 
-    for measured in ([metric("a"), family], [family, metric("a")], [family, family]):
+    pairs: list[list[MonitoringMetric | Family]] = [[metric("a"), family], [family, metric("a")], [family, family]]
+    for measured in pairs:
         with pytest.raises(MetricError, match=r"^custom_a: there are two families of this name$"):
             families_of(measured)
 

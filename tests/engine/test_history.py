@@ -84,7 +84,7 @@ def test_matchers_select_as_in_promql(
     matchers: tuple[tuple[str, Literal["=", "!=", "=~", "!~"], str], ...], found: set[str], first: str
 ) -> None:
     kept = history()
-    present = {
+    present: Page = {
         "up": [((("job", "a"),), 1.0), ((("job", "b"), ("zone", "1")), 1.0), ((), 1.0)],
         "load": [((("job", "a"),), 1.0)],
     }
