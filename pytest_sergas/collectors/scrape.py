@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_sergas.collectors import CollectError, Context, Measured, Source
 from pytest_sergas.config.collect import Target
@@ -20,9 +19,6 @@ from pytest_sergas.core.series import canonical
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.version import VERSION
-
-if TYPE_CHECKING:
-    import httpx2
 
 _ACCEPT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
 _SECRET_LIMIT_BYTES = 64 * 1024
@@ -82,9 +78,9 @@ class Scrape:
             raise CollectError(one_line(f"its page is no text format: {error}", _REASON_LIMIT)) from error
 
     def _page(self, remaining_s: Callable[[], float]) -> bytes:
-        import ssl
+        import httpcore2
 
-        import httpx2
+        from pytest_sergas.collectors.connection import connections, parsed
 
         headers = [
             ("Accept", _ACCEPT),
@@ -93,26 +89,28 @@ class Scrape:
             *self.headers,
         ]
         try:
-            verify = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
             with (
-                httpx2.Client(verify=verify, trust_env=False, timeout=max(remaining_s(), 0.001)) as client,
-                client.stream("GET", self.url, headers=headers) as answer,
+                connections(self.ca_file, remaining_s) as pool,
+                pool.stream("GET", parsed(self.url), headers=headers) as answer,
             ):
-                _refuse(answer)
-                return b"".join(self._pieces(answer, remaining_s))
-        except httpx2.TimeoutException as error:
-            raise CollectError("it did not answer in time") from error
-        except (httpx2.HTTPError, OSError, zlib.error) as error:
-            raise CollectError(one_line(f"{_reason(error)}", _REASON_LIMIT)) from error
+                fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+                encoding = fields.get("content-encoding", "identity").lower()
+                _refuse(answer.status, encoding)
+                return b"".join(self._pieces(answer.iter_stream(), zipped=encoding == "gzip"))
+        except httpcore2.TimeoutException as error:
+            raise CollectError("no complete answer in time") from error
+        except httpcore2.ConnectError as error:
+            raise CollectError(one_line(f"no connection: {error}", _REASON_LIMIT)) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise CollectError(one_line(f"{type(error).__name__}: {error}", _REASON_LIMIT)) from error
+        except zlib.error as error:
+            raise CollectError("its page is not gzip, which it says it is") from error
 
-    def _pieces(self, answer: httpx2.Response, remaining_s: Callable[[], float]) -> Iterator[bytes]:
-        """Return the page piece by piece, unpacked here: what httpx2 unpacks may be a thousand times as large."""
-        zipped = answer.headers.get("Content-Encoding", "").lower() == "gzip"
+    def _pieces(self, stream: Iterable[bytes], *, zipped: bool) -> Iterator[bytes]:
+        """Return the page piece by piece; nothing is unpacked at once that may be a thousand times as large."""
         unpack = zlib.decompressobj(wbits=31) if zipped else None
         left = self.limit_bytes
-        for raw in answer.iter_raw():
-            if remaining_s() <= 0:
-                raise CollectError("its page did not end in time")
+        for raw in stream:
             data = raw
             while data:
                 piece = unpack.decompress(data, _PIECE_BYTES) if unpack else data
@@ -125,24 +123,13 @@ class Scrape:
             raise CollectError("its page ends in the middle of the gzip stream")
 
 
-def _refuse(answer: httpx2.Response) -> None:
-    if answer.is_redirect:
-        raise CollectError(f"it answered {answer.status_code}, a redirect, which is not followed; name the page itself")
-    if answer.status_code != 200:
-        raise CollectError(one_line(f"it answered {answer.status_code} {answer.reason_phrase}".strip(), _REASON_LIMIT))
-    encoding = answer.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"gzip", "identity", ""}:
+def _refuse(status: int, encoding: str) -> None:
+    if 300 <= status < 400:
+        raise CollectError(f"it answered {status}, a redirect, which is not followed; name the page itself")
+    if status != 200:
+        raise CollectError(f"it answered {status}")
+    if encoding not in {"gzip", "identity"}:
         raise CollectError(one_line(f"it answered in the encoding {encoding!r}; asked for: gzip", _REASON_LIMIT))
-
-
-def _reason(error: Exception) -> str:
-    import httpx2
-
-    if isinstance(error, zlib.error):
-        return "its page is not gzip, which it says it is"
-    if isinstance(error, httpx2.ConnectError):
-        return f"no connection: {error}"
-    return f"{type(error).__name__}: {error}"
 
 
 def _headers(target: Target, root: Path, faults: list[str]) -> Sequence[tuple[str, str]]:

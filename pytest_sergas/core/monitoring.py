@@ -87,8 +87,8 @@ class MonitoringMetric:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise MetricError(f"name {show_value('name', self.name)}: {_near_name(self.name)}")
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise MetricError(f"{self.name}: value {show_value('value', self.value)}: allowed: an int or a float")
+        if not _is_number(self.value):
+            raise MetricError(f"{self.name}: value {show_value('value', self.value)}: {_NUMBERS}")
         for label, text in self.labels.items():
             if not isinstance(label, str) or not _LABEL.fullmatch(label):
                 raise MetricError(f"{self.name}: label {show_value('label', label)}: {_LABELS}")
@@ -105,6 +105,16 @@ class MonitoringMetric:
 
 
 _LABELS = "allowed: letters, digits and _, not starting with a digit or __"
+_NUMBERS = "allowed: an int or a float, no larger than a float can be"
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND_FLOAT
+
+
+_BEYOND_FLOAT = 2**1023
 
 
 def _near_name(name: object) -> str:
@@ -169,6 +179,8 @@ def _check_samples(family: Family) -> None:
     for sample in family.samples:
         if sample.suffix not in suffixes:
             raise MetricError(f"{family.name}: a {family.type} has no sample {family.name}{sample.suffix}")
+        if not _is_number(sample.value):
+            raise MetricError(f"{family.name}: value {show_value('value', sample.value)}: {_NUMBERS}")
         for label, _ in sample.labels:
             if not _LABEL.fullmatch(label):
                 raise MetricError(f"{family.name}: label {label!r}: {_LABELS}")

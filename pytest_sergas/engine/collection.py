@@ -206,7 +206,7 @@ class Collection:
             if running.source.target is None:
                 check(families)
                 self._refuse_conflicts(running, families)
-        except MetricError as error:
+        except Exception as error:  # noqa: BLE001  the edge of what a stranger's collector returns
             return self._failed(running, began, _reason(error))
         metrics = tuple(entry for entry in entries if isinstance(entry, MonitoringMetric))
         return Status(running.source.name, "", duration_s, began, metrics, families)

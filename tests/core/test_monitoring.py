@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,8 @@ from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, MonitorType, check, families_of
 
 pytestmark = pytest.mark.unit
+
+NUMBERS = "allowed: an int or a float, no larger than a float can be"
 
 
 def metric(name: str, kind: MonitorType = MonitorType.CUSTOM, value: float = 1.0, **labels: str) -> MonitoringMetric:
@@ -76,8 +78,9 @@ def test_types_are_those_of_the_specification_and_business() -> None:
         pytest.param(
             {"name": 9}, "name 9: allowed: letters, digits, _ and :, not starting with a digit", id="not a text"
         ),
-        pytest.param({"value": "1"}, "users: value '1': allowed: an int or a float", id="text as value"),
-        pytest.param({"value": True}, "users: value True: allowed: an int or a float", id="bool as value"),
+        pytest.param({"value": "1"}, f"users: value '1': {NUMBERS}", id="text as value"),
+        pytest.param({"value": True}, f"users: value True: {NUMBERS}", id="bool as value"),
+        pytest.param({"value": 2**1024}, f"users: value {str(2**1024)[:77]}...: {NUMBERS}", id="giant as value"),
         pytest.param(
             {"labels": {"a-b": "x"}},
             "users: label 'a-b': allowed: letters, digits and _, not starting with a digit or __",
@@ -191,6 +194,9 @@ def family(*samples: Sample, name: str = "jobs", kind: FamilyType = "gauge") -> 
         ),
         pytest.param(
             [family(Sample((), 1, "_bucket"))], "jobs: a gauge has no sample jobs_bucket", id="suffix of another type"
+        ),
+        pytest.param(
+            [family(Sample((), cast("float", None)))], f"jobs: value None: {NUMBERS}", id="value that is none"
         ),
         pytest.param(
             [family(Sample((), 1), kind="histogram")], "jobs: a histogram has no sample jobs", id="missing suffix"

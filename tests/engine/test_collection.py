@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -292,6 +293,9 @@ async def test_those_who_ask_at_once_wait_for_their_turn() -> None:
         ),
         pytest.param(
             [family("jobs", Sample((), 1.0), Sample((), 2.0))], "jobs: the series {} is there twice", id="twice"
+        ),
+        pytest.param(
+            [cast("Family", 5)], "AttributeError: 'int' object has no attribute 'exported_name'", id="no metric at all"
         ),
     ],
 )
