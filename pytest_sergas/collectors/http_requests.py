@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from pytest_sergas.collectors import Context, Measured, Source
+from pytest_sergas.core.exposition import number
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.monitoring import MetricError
 from pytest_sergas.core.text import clean, show_value
@@ -119,7 +120,7 @@ class _Durations:
 
     def samples(self, labels: tuple[tuple[str, str], ...]) -> Iterable[Sample]:
         count = 0
-        for bound, here in zip((*map(str, BUCKETS_S), "+Inf"), self.below, strict=True):
+        for bound, here in zip((*map(number, BUCKETS_S), "+Inf"), self.below, strict=True):
             count += here
             yield Sample((*labels, ("le", bound)), count, "_bucket")
         yield Sample(labels, self.total_s, "_sum")

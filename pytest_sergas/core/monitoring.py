@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from pytest_sergas.core.exposition import SUFFIXES
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.text import show_value
 
@@ -25,14 +26,6 @@ KEPT_NAMES = frozenset({"http_requests_total", "http_request_duration_seconds"})
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-# What a family's type adds to its name in a sample.
-_SUFFIXES: Mapping[FamilyType, frozenset[str]] = {
-    "gauge": frozenset({""}),
-    "counter": frozenset({""}),
-    "untyped": frozenset({""}),
-    "summary": frozenset({"", "_sum", "_count"}),
-    "histogram": frozenset({"_bucket", "_sum", "_count"}),
-}
 
 
 class MonitorType(StrEnum):
@@ -174,7 +167,7 @@ def check(families: Iterable[Family]) -> None:
 
 
 def _check_samples(family: Family) -> None:
-    suffixes = _SUFFIXES[family.type]
+    suffixes = {*SUFFIXES.get(family.type, ()), *(() if family.type == "histogram" else ("",))}
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for sample in family.samples:
         if sample.suffix not in suffixes:

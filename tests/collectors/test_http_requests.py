@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.collectors.http_requests import BUCKETS_S, METHODS, OTHER, HttpRequests
+from pytest_sergas.core.exposition import number
 from pytest_sergas.core.monitoring import MetricError, check, families_of
 from tests.collectors.conftest import by_name, plenty, values
 
@@ -96,14 +97,14 @@ def test_histogram_counts_what_is_at_most_the_bound(durations: list[float]) -> N
 
     found = values(requests.collect(plenty))
     for bound in BUCKETS_S if durations else ():
-        key = f"http_request_duration_seconds_bucket{{method=GET,endpoint=/,le={bound}}}"
+        key = f"http_request_duration_seconds_bucket{{method=GET,endpoint=/,le={number(bound)}}}"
         assert found[key] == sum(duration <= bound for duration in durations)
 
 
 def test_sampled_durations_are_those_of_every_so_manieth_request_and_the_count_stays_exact() -> None:
     requests = HttpRequests(duration_sampling=10)
-    for number in range(25):
-        requests.record_http_request("GET", "/", 200, float(number))
+    for second in range(25):
+        requests.record_http_request("GET", "/", 200, float(second))
 
     found = values(requests.collect(plenty))
     assert found["http_requests_total{method=GET,endpoint=/,status=200}"] == 25
@@ -132,8 +133,8 @@ def test_threads_lose_no_request() -> None:
     requests = HttpRequests(max_endpoints=3)
 
     def record() -> None:
-        for number in range(1_000):
-            requests.record_http_request("GET", f"/{number % 7}", 200, 0.1)
+        for request in range(1_000):
+            requests.record_http_request("GET", f"/{request % 7}", 200, 0.1)
 
     threads = [threading.Thread(target=record) for _ in range(4)]
     for thread in threads:
