@@ -54,6 +54,7 @@ class Settings:
     retry_delay: float | None = None
     retry_on: tuple[str, ...] | None = None
     max_workers: int | None = None
+    exclusive_wait: float = 300.0
     strict: bool = False
     ctrf: str = ""
     markdown: str = ""
@@ -243,6 +244,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         **{name: _general(name) for name in ("timeout", "retries", "retry_delay", "retry_on")},
         "max_workers": Key(
             kinds.whole(1, 10_000, "workers"), "the most workers that -n auto starts; no limit by default", "8"
+        ),
+        "exclusive_wait": Key(
+            kinds.number(0, kinds.YEAR_S, "seconds", open_below=True),
+            "seconds that a test waits until an exclusive one, or an exclusive one until all others, are over",
+            "300",
         ),
         "strict": Key(kinds.boolean, "a test without a type is an error", "false"),
         "ctrf": Key(kinds.text, "write the run to this CTRF file; none by default", '"build/run.ctrf.json"'),

@@ -87,11 +87,11 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         ),
         "budget_attempts": _later(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
         "dependencies": _later(kinds.texts, "the checks that must pass before the test runs", "[]"),
-        "exclusive": _later(kinds.boolean, "no other test of the run runs meanwhile", "false"),
+        "exclusive": Keyword(kinds.boolean, "no other test of the run runs meanwhile", "false"),
         "paths": Keyword(kinds.texts, "directories or files whose tests have this type", "[]", in_marker=False),
         "gate": Keyword(kinds.boolean, "run first; the rest does not start when one fails", "false", in_marker=False),
-        "parallel": _later(kinds.boolean, "false is max_workers = 1", "true", in_marker=False),
-        "max_workers": _later(
+        "parallel": Keyword(kinds.boolean, "false is max_workers = 1", "true", in_marker=False),
+        "max_workers": Keyword(
             _WORKERS, "workers that may run tests of this type; no limit by default", "4", in_marker=False
         ),
         "fail_on_flaky": _later(kinds.boolean, "a flaky test fails the run", "false", in_marker=False),
@@ -165,6 +165,20 @@ class Policy:
     @property
     def retry_on(self) -> tuple[str, ...]:
         return tuple(self.choices["retry_on"].value)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other test of the run may run meanwhile."""
+        choice = self.choices.get("exclusive")
+        return choice is not None and bool(choice.value)
+
+    @property
+    def max_workers(self) -> int | None:
+        """How many workers may run tests of this type; None for any number."""
+        parallel, limit = self.choices.get("parallel"), self.choices.get("max_workers")
+        if parallel is not None and not parallel.value:
+            return 1
+        return None if limit is None else int(limit.value)
 
     @property
     def not_in_force(self) -> tuple[str, ...]:

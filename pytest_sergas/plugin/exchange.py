@@ -1,9 +1,10 @@
-"""What a worker tells the controller before the first test runs: the types of the tests, and the faults.
+"""What workers and controller tell each other beside pytest-xdist's own events.
 
 pytest-xdist has no event for it, and an unknown one takes the worker down. So the controller names a
-directory in ``workerinput``, the first worker that has collected leaves its plan there, and the controller
-reads it when the first list of node ids arrives. Workers on another machine have no such directory: their
-tests are recorded without a type, and the run says so.
+directory in ``workerinput``. The first worker that has collected leaves there what it knows of the tests, and the
+controller reads it when the first list of node ids arrives; the locks and the word that a gate failed are files
+beside it. Workers on another machine have no such directory: their tests are recorded without a type, and the
+run says so.
 """
 
 from __future__ import annotations
@@ -12,11 +13,44 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_sergas.core.plan import Collected, Rules, Tie
+from pytest_sergas.core.records import UNTYPED
+
 _INPUT = "sergas_exchange"
-_PLAN = "plan.json"
+_LEFT = "collected.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a worker knows of the tests that it has collected.
+
+    Attributes:
+        types: node id → type.
+        faults: what ends the run.
+        notes: what the run's summary says.
+        rules: what the types ask of the plan.
+        ties: for each test, in the order of collection, what ties it to others.
+        exclusive: the places of the exclusive tests.
+    """
+
+    types: Mapping[str, str] = field(default_factory=dict)
+    faults: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    rules: Rules = field(default_factory=Rules)
+    ties: Sequence[tuple[Tie, ...]] = ()
+    exclusive: frozenset[int] = frozenset()
+
+    def collected(self, node_ids: Sequence[str]) -> list[Collected]:
+        """Return the tests as the plan sees them; without ties where no worker left any."""
+        ties = self.ties if len(self.ties) == len(node_ids) else [()] * len(node_ids)
+        return [
+            Collected(node_id, self.types.get(node_id, UNTYPED), ties[place], place in self.exclusive)
+            for place, node_id in enumerate(node_ids)
+        ]
 
 
 class Exchange:
@@ -25,10 +59,15 @@ class Exchange:
     def __init__(self) -> None:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._read = False
+        self.left = Left()
         self.remote_workers = False
 
+    @property
+    def directory(self) -> Path | None:
+        return None if self._directory is None else Path(self._directory.name)
+
     def invite(self, node: Any) -> None:
-        """Tell a worker that is about to start where to leave its plan."""
+        """Tell a worker that is about to start where the directory is."""
         if not node.gateway.spec.popen:
             self.remote_workers = True
             return
@@ -36,16 +75,16 @@ class Exchange:
             self._directory = tempfile.TemporaryDirectory(prefix="sergas-")
         node.workerinput[_INPUT] = self._directory.name
 
-    def read(self) -> tuple[Mapping[str, str], Sequence[str], Sequence[str]]:
-        """Return node id → type, the faults and the notes, the first time; nothing on later calls."""
+    def read(self) -> Left | None:
+        """Return what a worker left, the first time; None on later calls, and when no worker left anything."""
         if self._read or self._directory is None:
-            return {}, (), ()
+            return None
         self._read = True
-        path = Path(self._directory.name, _PLAN)
+        path = Path(self._directory.name, _LEFT)
         if not path.exists():
-            return {}, (), ()
-        plan = json.loads(path.read_text(encoding="ascii"))
-        return plan["types"], plan["faults"], plan["notes"]
+            return None
+        self.left = _load(path.read_text(encoding="ascii"))
+        return self.left
 
     def close(self) -> None:
         """Remove the directory."""
@@ -53,17 +92,52 @@ class Exchange:
             self._directory.cleanup()
 
 
-def leave_plan(
-    workerinput: Mapping[str, Any], types: Mapping[str, str], faults: Sequence[str], notes: Sequence[str]
-) -> bool:
-    """Leave the plan of this worker unless another one has; return whether the controller will see it."""
-    directory = workerinput.get(_INPUT)
-    if directory is None:
-        return False
-    path = Path(directory, _PLAN)
+def directory(workerinput: Mapping[str, Any]) -> Path | None:
+    """Return the directory that this worker shares with the controller, or None on another machine."""
+    name = workerinput.get(_INPUT)
+    return None if name is None else Path(name)
+
+
+def leave(shared: Path, left: Left) -> None:
+    """Leave what this worker knows, unless another one has."""
+    path = shared / _LEFT
     if not path.exists():
-        own = path.with_suffix(f".{os.getpid()}")
-        # ASCII, because a node id may carry bytes that are not UTF-8.
-        own.write_text(json.dumps({"types": types, "faults": faults, "notes": notes}), encoding="ascii")
-        own.replace(path)
-    return True
+        write_at_once(path, _dump(left))
+
+
+def write_at_once(path: Path, text: str) -> None:
+    """Write a file that nobody ever sees half written."""
+    own = path.with_suffix(f".{os.getpid()}")
+    # ASCII, because a node id may carry bytes that are not UTF-8.
+    own.write_text(text, encoding="ascii")
+    own.replace(path)
+
+
+def _dump(left: Left) -> str:
+    numbers: dict[Tie, int] = {}
+    ties = [[numbers.setdefault(tie, len(numbers)) for tie in own] for own in left.ties]
+    return json.dumps(
+        {
+            "types": left.types,
+            "faults": left.faults,
+            "notes": left.notes,
+            "gates": left.rules.gates,
+            "caps": left.rules.caps,
+            "names": [[tie.name, tie.firm] for tie in numbers],
+            "ties": ties,
+            "exclusive": sorted(left.exclusive),
+        }
+    )
+
+
+def _load(text: str) -> Left:
+    raw = json.loads(text)
+    names = [Tie(name, firm) for name, firm in raw["names"]]
+    return Left(
+        types=raw["types"],
+        faults=raw["faults"],
+        notes=raw["notes"],
+        rules=Rules(raw["gates"], raw["caps"]),
+        ties=[tuple(names[number] for number in own) for own in raw["ties"]],
+        exclusive=frozenset(raw["exclusive"]),
+    )

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -19,7 +19,6 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.plugin import exchange
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.engines import Engines
 from pytest_sergas.plugin.gate import Gate, put_first
@@ -27,11 +26,12 @@ from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
 from pytest_sergas.plugin.recorder import Recorder
 from pytest_sergas.plugin.role import is_controller, is_worker
 from pytest_sergas.plugin.starts import Starts
-from pytest_sergas.plugin.types import Typed, Types, untyped_fault
+from pytest_sergas.plugin.types import TYPED, Typed, Types, untyped_fault
 from pytest_sergas.publishers import Context, Publisher
 from pytest_sergas.version import VERSION
 
-_TYPED = pytest.StashKey[Typed]()
+if TYPE_CHECKING:
+    from pytest_sergas.plugin.parallel import Parallel
 
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
@@ -96,7 +96,7 @@ class Collection:
             items.clear()  # the controller ends the run when it reads the plan
         policies: dict[Typed, None] = {}
         for item in items:
-            typed = item.stash.get(_TYPED, None)
+            typed = item.stash.get(TYPED, None)
             if typed is not None:
                 policies[typed] = None
                 self._apply(item, typed)
@@ -110,11 +110,10 @@ class Collection:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        workerinput = getattr(session.config, "workerinput", None)
-        if workerinput is not None:
-            seen = exchange.leave_plan(workerinput, self.types, self.faults, list(self.notes))
-            if self.faults and not seen:
-                raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
+        if is_worker(session.config):
+            from pytest_sergas.plugin.worker import finish_collection
+
+            finish_collection(session, self, self._gates, self._settings.exclusive_wait)
 
     def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
         untyped = []
@@ -123,7 +122,7 @@ class Collection:
             if typed is None:
                 untyped.append(item.nodeid)
             else:
-                item.stash[_TYPED] = typed
+                item.stash[TYPED] = typed
         return untyped
 
     def _apply(self, item: pytest.Item, typed: Typed) -> None:
@@ -146,6 +145,7 @@ class Collection:
         gated = {item.nodeid: rank for item, rank in zip(items, ranks, strict=True) if rank < behind}
         if gated:
             put_first(items, ranks)
+        if gated and not is_worker(config):
             config.pluginmanager.register(Gate(gated, self.types), "sergas-gate")
 
 
@@ -157,7 +157,7 @@ class Run:
         self._loaded = loaded
         self._types = collection.types if collection is not None else {}
         self._notes = collection.notes if collection is not None else {}
-        self._exchange = exchange.Exchange()
+        self._parallel = self._create_parallel() if is_controller(config) else None
         starts = Starts()
         self._recorder = Recorder(self._types, starts, each=config.getoption("dist", "no") == "each")
         config.pluginmanager.register(starts, "sergas-starts")
@@ -176,24 +176,19 @@ class Run:
         # Where nobody configured us, we were not there yet when the session started.
         self._create_publishers()
 
+    def _create_parallel(self) -> Parallel:
+        from pytest_sergas.plugin.parallel import Parallel
+
+        parallel = Parallel(self._config, self._types, self._notes)
+        self._config.pluginmanager.register(parallel, "sergas-parallel")
+        return parallel
+
     def _create_publishers(self) -> None:
         if self._publishers is None and not self._config.getoption("collectonly"):
             try:
                 self._publishers = create_all(self._context())
             except ConfigurationError as error:
                 raise pytest.UsageError(str(error)) from error
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        self._exchange.invite(node)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self) -> None:
-        types, faults, notes = self._exchange.read()
-        if faults:
-            raise pytest.UsageError(str(ConfigurationError(tuple(faults))))
-        self._types.update(types)
-        self._notes.update(dict.fromkeys(notes))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self._stopped = str(excinfo.value) or excinfo.typename
@@ -204,9 +199,6 @@ class Run:
             return
         run = self._record(session, exitstatus)
         self.sent = publish_all(self._publishers, run, self._loaded.settings.publish_deadline)
-
-    def pytest_unconfigure(self) -> None:
-        self._exchange.close()
 
     def _context(self) -> Context:
         junit = self._config.getoption("xmlpath", None)
@@ -226,8 +218,8 @@ class Run:
 
         tests, unfinished = self._recorder.finish()
         notes = [*self._notes]
-        if self._exchange.remote_workers:
-            notes.append("workers on other machines do not say which type their tests have")
+        if self._parallel is not None:
+            notes.extend(self._parallel.notes)
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,

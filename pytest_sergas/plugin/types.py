@@ -35,6 +35,9 @@ class Typed:
     engine_marks: frozenset[str]
 
 
+TYPED = pytest.StashKey[Typed]()
+
+
 class Types:
     """Finds types and policies; collects the faults that it meets on the way in `faults`."""
 

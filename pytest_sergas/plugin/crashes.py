@@ -1,0 +1,110 @@
+"""Why a worker died: its exit status, the signal, or the timeout that ended it.
+
+pytest-xdist says in which test, and not why. The controller is the parent of its workers, so it knows how they
+ended. What only the worker knew was that pytest-timeout's thread method was about to end it, which is an exit
+with status 1 like many others: so a worker that uses this method notes each deadline in a file (`DeadlineNotes`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sergas.plugin.exchange import Exchange
+
+_REAP_S = 10.0  # a process whose pipe has closed may still be writing its core
+
+
+class Crashes:
+    """Adds the cause to pytest-xdist's report, and notes workers that died between two tests."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._died: dict[str, str] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say about workers that died while they ran no test."""
+        return [f"worker {worker} died between two tests: {cause}" for worker, cause in self._died.items()]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        if error:
+            self._died[node.gateway.id] = self._cause(node)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_handlecrashitem(self, report: Any) -> None:
+        cause = self._died.pop(report.node.gateway.id, "")
+        if cause:
+            report.longrepr = f"{report.longrepr}: {cause}"
+
+    def _cause(self, node: Any) -> str:
+        process = getattr(getattr(node.gateway, "_io", None), "popen", None)
+        if process is None:
+            return "on another machine, its end is not known here"
+        ended_s = time.monotonic()
+        try:
+            status: int = process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            return "its connection ended, and its process has not"
+        timeout_s = self._timeout_s(node.gateway.id, ended_s) if status == 1 else None
+        if timeout_s is not None:
+            return f"ended by its timeout of {timeout_s:g} s (thread method)"
+        return describe(status)
+
+    def _timeout_s(self, worker: str, ended_s: float) -> float | None:
+        """Return the timeout whose deadline the worker has outlived, if it noted one."""
+        shared = self._exchange.directory
+        path = None if shared is None else shared / f"{worker}.deadline"
+        if path is None or not path.exists():
+            return None
+        noted = json.loads(path.read_text(encoding="ascii"))
+        return float(noted["timeout_s"]) if ended_s >= noted["deadline_s"] else None
+
+
+class DeadlineNotes:
+    """The worker's end: notes the deadline of each timer of the thread method."""
+
+    def __init__(self, shared: Path, worker: str) -> None:
+        self._file = os.open(shared / f"{worker}.deadline", os.O_RDWR | os.O_CREAT, 0o600)
+        self._note(0.0, float("inf"))
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:
+        if settings.method == "thread":
+            self._note(settings.timeout, time.monotonic() + settings.timeout)
+        return (yield)
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_timeout_cancel_timer(self) -> Generator[None, object, object]:
+        result = yield
+        self._note(0.0, float("inf"))
+        return result
+
+    def _note(self, timeout_s: float, deadline_s: float) -> None:
+        text = json.dumps({"timeout_s": timeout_s, "deadline_s": deadline_s})
+        os.pwrite(self._file, text.ljust(100).encode("ascii"), 0)
+
+
+def describe(status: int) -> str:
+    """Return in words how a process ended.
+
+    Args:
+        status: as `subprocess.Popen.returncode` has it: negative for a signal.
+    """
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"

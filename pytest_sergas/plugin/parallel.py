@@ -1,0 +1,63 @@
+"""The controller of a run with workers: what it tells them, what they tell it, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_sergas.core.plan import History
+from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.plugin.crashes import Crashes
+from pytest_sergas.plugin.exchange import Exchange
+from pytest_sergas.plugin.exclusive import Waits
+from pytest_sergas.plugin.gate import ControllerGate
+from pytest_sergas.plugin.scheduling import Scheduling
+
+
+class Parallel:
+    """Registers the parts, passes on what workers know, and joins what there is to say about the run.
+
+    Args:
+        types: node id → type; filled when the first worker has collected.
+        notes: filled with the workers' notes.
+    """
+
+    def __init__(self, config: pytest.Config, types: dict[str, str], notes: dict[str, None]) -> None:
+        self._types = types
+        self._worker_notes = notes
+        self._exchange = Exchange()
+        gate = ControllerGate(self._exchange)
+        self._scheduling = Scheduling(config, self._exchange, gate, History)
+        self._crashes = Crashes(self._exchange)
+        self._waits = Waits()
+        register = config.pluginmanager.register
+        register(gate, "sergas-gate")
+        register(self._scheduling, "sergas-scheduling")
+        register(self._crashes, "sergas-crashes")
+        register(self._waits, "sergas-waits")
+
+    @property
+    def notes(self) -> list[str]:
+        """What the summary says about this run's workers."""
+        notes = [*self._scheduling.notes, *self._crashes.notes, *self._waits.notes]
+        if self._exchange.remote_workers:
+            notes.append("workers on other machines do not say which type their tests have")
+        return notes
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        self._exchange.invite(node)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        left = self._exchange.read()
+        if left is None:
+            return
+        if left.faults:
+            raise pytest.UsageError(str(ConfigurationError(tuple(left.faults))))
+        self._types.update(left.types)
+        self._worker_notes.update(dict.fromkeys(left.notes))
+
+    def pytest_unconfigure(self) -> None:
+        self._exchange.close()

@@ -1,0 +1,94 @@
+"""The hooks through which pytest-xdist is given our scheduler, and the scheduler its plan.
+
+It is used unless the user gives ``--dist``, another plugin brings a scheduler, or a worker runs on another
+machine, where the plan does not get to us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_sergas.core.plan import History, Plan, plan
+from pytest_sergas.plugin.exchange import Exchange
+from pytest_sergas.plugin.gate import ControllerGate
+from pytest_sergas.plugin.scheduler import Assignment, PlannedScheduling
+
+
+class Scheduling:
+    """The controller's hooks.
+
+    Args:
+        history: asked for once, when the plan is made.
+    """
+
+    def __init__(
+        self, config: pytest.Config, exchange: Exchange, gate: ControllerGate, history: Callable[[], History]
+    ) -> None:
+        self._config = config
+        self._exchange = exchange
+        self._gate = gate
+        self._history = history
+        self._scheduler: PlannedScheduling | None = None
+        self.notes: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        from xdist.report import report_collection_diff
+        from xdist.scheduler import LoadScheduling
+        from xdist.workermanage import parse_tx_spec_config
+
+        theirs = yield
+        # What -n alone stands for; another plugin's scheduler is its user's choice, as --dist is.
+        if type(theirs) is not LoadScheduling or _given(config):
+            return theirs
+        if self._exchange.remote_workers:
+            self.notes.append("workers on other machines: the tests are scheduled by pytest-xdist (load)")
+            return theirs
+        self._gate.waits_for_controller = True
+        self._scheduler = PlannedScheduling(
+            config,
+            workers=len(parse_tx_spec_config(config)),
+            assign=self._assign,
+            failed_gate=lambda: self._gate.failed,
+            differs=report_collection_diff,
+        )
+        return self._scheduler
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self._scheduler is not None:
+            self._scheduler.begun(nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # After a crash: now it is known whether the test is repeated, and whether a gate failed.
+        when: str | None = report.when
+        if when == "???" and self._scheduler is not None:
+            self._scheduler.resume()
+
+    def _assign(self, node_ids: Sequence[str]) -> Assignment:
+        from xdist.workermanage import parse_tx_spec_config
+
+        left, history = self._exchange.left, self._history()
+        workers = len(parse_tx_spec_config(self._config))
+        made = plan(left.collected(node_ids), left.rules, history, workers=workers)
+        self._tell(made, left.rules.caps)
+        return Assignment(made, left.rules.caps, [history.durations.get(node_id) for node_id in node_ids])
+
+    def _tell(self, made: Plan, caps: Any) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is None or self._config.option.verbose < 1:
+            return
+        terminal.write_line(f"sergas: {made.reason}")
+        used = {name for unit in made.units for name in unit.capped}
+        limits = [f"{name} on at most {caps[name]}" for name in caps if name in used]
+        if limits:
+            terminal.write_line(f"sergas: {', '.join(limits)} of the workers")
+
+
+def _given(config: pytest.Config) -> bool:
+    """Whether the user chose a distribution: ``-n`` sets the option too, but not what was parsed."""
+    parsed = config.known_args_namespace
+    return getattr(parsed, "dist", "no") != "no" or bool(getattr(parsed, "distload", False))

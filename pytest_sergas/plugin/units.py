@@ -1,0 +1,98 @@
+"""What ties a collected test to others: the fixtures that they share, and ``xdist_group``.
+
+Shared are fixtures of class, module and package scope, xunit's set-up functions included, because pytest makes
+such fixtures of them. For every ``unittest.TestCase`` it makes one round ``setUpClass`` and ``tearDownClass``,
+which ties only where the class has one of its own. Session-scoped fixtures do not tie: each worker has its own.
+Fixtures that a test asks for while it runs (``request.getfixturevalue``) are not known beforehand.
+"""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+import pytest
+
+from pytest_sergas.core.plan import Tie
+
+_TYING = frozenset({"class", "module", "package"})
+
+
+class Ties:
+    """Finds ties; what was found out about a fixture is used again."""
+
+    def __init__(self) -> None:
+        self._tying: dict[int, bool] = {}
+        self._made: dict[tuple[str, bool], Tie] = {}
+
+    def of(self, item: pytest.Item) -> tuple[Tie, ...]:
+        """Return what ties ``item`` to others."""
+        found: dict[Tie, None] = {}
+        group = _group(item)
+        if group:
+            found[self._tie(f"group {group}", firm=True)] = None
+        info = getattr(item, "_fixtureinfo", None)  # a doctest of a text file has none
+        for definitions in info.name2fixturedefs.values() if info is not None else ():
+            # Where a fixture overrides another and asks for it, both are set up.
+            for definition in definitions:
+                if self._ties(definition, item):
+                    tie = self._shared(definition, item)
+                    if tie is not None:
+                        found[tie] = None
+        return tuple(found)
+
+    def _ties(self, definition: Any, item: pytest.Item) -> bool:
+        known = self._tying.get(id(definition))
+        if known is None:
+            known = self._tying[id(definition)] = (
+                definition.scope in _TYING and not _is_parameter(definition) and not _is_empty_class(definition, item)
+            )
+        return known
+
+    def _shared(self, definition: Any, item: pytest.Item) -> Tie | None:
+        scope: str = definition.scope
+        node = _scope_node(definition, item)
+        if node is None:
+            return None
+        return self._tie(f"{scope} {node.nodeid} {definition.baseid}::{definition.argname}", firm=scope == "class")
+
+    def _tie(self, name: str, *, firm: bool) -> Tie:
+        return self._made.setdefault((name, firm), Tie(name, firm))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the groups of ``item`` as pytest-xdist joins them."""
+    names = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    }
+    return "_".join(sorted(names))
+
+
+def _scope_node(definition: Any, item: pytest.Item) -> pytest.Collector | None:
+    """Return what a fixture is set up for; None where it ties nothing: a function alone, or the whole session."""
+    if definition.scope == "class":
+        return item.getparent(pytest.Class)
+    if definition.scope == "module":
+        return item.getparent(pytest.Module)
+    for node in item.iter_parents():
+        if isinstance(node, pytest.Package) and node.nodeid == definition.baseid:
+            return node
+    return None
+
+
+def _is_parameter(definition: Any) -> bool:
+    """Whether it only carries a value of ``parametrize(..., scope=...)``."""
+    return getattr(definition.func, "__name__", "") == "get_direct_param_fixture_func"
+
+
+def _is_empty_class(definition: Any, item: pytest.Item) -> bool:
+    """Whether it calls setUpClass and tearDownClass of a TestCase that has neither."""
+    if not definition.argname.startswith("_unittest_setUpClass_fixture_"):
+        return False
+    owner = item.getparent(pytest.Class)
+    case = owner.obj if owner is not None else unittest.TestCase
+    return all(
+        getattr(getattr(case, name), "__func__", None) is getattr(unittest.TestCase, name).__func__
+        for name in ("setUpClass", "tearDownClass")
+    )

@@ -1,0 +1,104 @@
+"""What a worker of pytest-xdist does when it has collected: it tells the controller, and takes its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_sergas.core.plan import Rules, gates_of_units
+from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.plugin import exchange
+from pytest_sergas.plugin.gate import WorkerGate
+from pytest_sergas.plugin.types import TYPED
+from pytest_sergas.plugin.units import Ties
+
+
+class Findings(Protocol):
+    """What collecting has found out: node id → type, faults, and notes for the summary."""
+
+    types: dict[str, str]
+    faults: list[str]
+    notes: dict[str, None]
+
+
+def finish_collection(session: pytest.Session, found: Findings, gates: dict[str, int], exclusive_wait_s: float) -> None:
+    """Leave the controller what it needs for its plan, and register what guards this worker's tests.
+
+    Raises:
+        pytest.UsageError: there are faults, and the controller will not see them.
+    """
+    config = session.config
+    workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # set by pytest-xdist
+    shared = exchange.directory(workerinput)
+    if shared is None and found.faults:
+        raise pytest.UsageError(str(ConfigurationError(tuple(found.faults))))
+    exclusive, caps = _policies(session.items)
+    alone = frozenset(session.items[place].nodeid for place in exclusive)
+    parallel = workerinput["workercount"] > 1
+    note = _guard(config, shared, alone, exclusive_wait_s) if alone and parallel else ""
+    if note:
+        found.notes[note] = None
+    ties = Ties()
+    left = exchange.Left(
+        types=found.types,
+        faults=found.faults,
+        notes=list(found.notes),
+        rules=Rules(gates, caps),
+        ties=[ties.of(item) for item in session.items],
+        exclusive=exclusive,
+    )
+    if shared is not None:
+        exchange.leave(shared, left)
+        _note_deadlines(config, shared)
+    _guard_gates(config, left, [item.nodeid for item in session.items], shared)
+
+
+def _guard_gates(config: pytest.Config, left: exchange.Left, node_ids: list[str], shared: Path | None) -> None:
+    gates = left.rules.gates
+    gated = {node_id: gates[name] for node_id in node_ids if (name := left.types.get(node_id, "")) in gates}
+    if gated:
+        found = zip(node_ids, gates_of_units(left.collected(node_ids), left.rules), strict=True)
+        units = {node_id: gate for node_id, gate in found if gate is not None}
+        config.pluginmanager.register(WorkerGate(gated, units, left.types, shared), "sergas-gate")
+
+
+def _policies(items: list[pytest.Item]) -> tuple[frozenset[int], dict[str, int]]:
+    """Return the places of the exclusive tests, and type → how many workers may run it."""
+    exclusive: set[int] = set()
+    caps: dict[str, int] = {}
+    for place, item in enumerate(items):
+        typed = item.stash.get(TYPED, None)
+        if typed is None:
+            continue
+        if typed.policy.exclusive:
+            exclusive.add(place)
+        if typed.policy.max_workers is not None:
+            caps[typed.policy.type] = typed.policy.max_workers
+    return frozenset(exclusive), caps
+
+
+def _guard(config: pytest.Config, shared: Path | None, alone: frozenset[str], wait_s: float) -> str:
+    """Put the lock round every test; return what to say where that cannot be done."""
+    from pytest_sergas.plugin.exclusive import AVAILABLE, Exclusive, Locks
+
+    if not AVAILABLE:
+        return "exclusive: this system has no POSIX locks; what keeps other tests away is the scheduler alone"
+    if shared is None:
+        return ""  # on another machine, and the controller says so
+    worker = config.workerinput["workerid"]  # type: ignore[attr-defined]  # set by pytest-xdist
+    config.pluginmanager.register(Exclusive(config, Locks(shared, worker), alone, wait_s), "sergas-exclusive")
+    return ""
+
+
+def _note_deadlines(config: pytest.Config, shared: Path) -> None:
+    if not config.pluginmanager.hasplugin("timeout"):
+        return
+    import pytest_timeout
+
+    from pytest_sergas.plugin.crashes import DeadlineNotes
+
+    if pytest_timeout.get_env_settings(config).method == "thread":
+        worker = config.workerinput["workerid"]  # type: ignore[attr-defined]  # set by pytest-xdist
+        config.pluginmanager.register(DeadlineNotes(shared, worker), "sergas-deadlines")

@@ -1,0 +1,270 @@
+"""Which worker gets which test: the scheduler beside a model of xdist's workers, and then with real ones.
+
+The model does what a worker of pytest-xdist does: it takes the next test from its queue before it runs the
+current one, runs what is queued before a shutdown, and ends then. hypothesis chooses who does the next step, and
+who dies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_sergas.core.plan import Collected, History, Plan, Rules, Tie, Unit, plan
+from pytest_sergas.plugin.scheduler import Assignment, PlannedScheduling
+
+pytestmark = pytest.mark.integration
+
+TYPES = ("unit", "unit", "smoke", "security", "e2e", "load")
+RULES = Rules(gates={"smoke": 0, "security": 1}, caps={"e2e": 2})
+
+
+class ModelNode:
+    """A worker of pytest-xdist, with the attributes that a scheduler uses."""
+
+    def __init__(self, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name)
+        self.queue: list[int] = []
+        self.running: int | None = None
+        self.shutting_down = False
+        self.ended = False
+        self.received: list[int] = []
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        assert indices, "an empty batch"
+        assert not self.shutting_down, "a batch after the shutdown"
+        self.queue.extend(indices)
+        self.received.extend(indices)
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+    @property
+    def can_begin(self) -> bool:
+        return self.running is None and (len(self.queue) > 1 or (self.shutting_down and bool(self.queue)))
+
+    @property
+    def can_end(self) -> bool:
+        return self.running is None and not self.queue and self.shutting_down
+
+
+class Model:
+    """A session of pytest-xdist: workers, a scheduler, and what the session does after each event."""
+
+    def __init__(self, tests: list[Collected], workers: int, random: Random, history: History | None = None) -> None:
+        self.tests = tests
+        self.ids = [test.node_id for test in tests]
+        self.random = random
+        self.made: Plan = plan(tests, RULES, history or History(), workers=workers)
+        self.units = {place: unit for unit in self.made.units for place in unit.tests}
+        self.gate: int | None = None
+        self.fails: set[str] = set()
+        self.repeats: Counter[str] = Counter()
+        self.crashes: Counter[str] = Counter()
+        self.over: list[str] = []
+        self.refused: list[str] = []
+        self.deaths = 0
+        self.shutting_down = False
+        seconds = [(history or History()).durations.get(node_id) for node_id in self.ids]
+        self.scheduler = PlannedScheduling(
+            SimpleNamespace(),  # type: ignore[arg-type]  # only reports of different collections need a real one
+            workers=workers,
+            assign=lambda _: Assignment(self.made, RULES.caps, seconds),
+            failed_gate=lambda: self.gate,
+            differs=lambda one, other, _, __: None if one == other else "they differ",
+        )
+        self.nodes: list[ModelNode] = []
+        self.starting: list[ModelNode] = []
+        for _ in range(workers):
+            self.start_worker()
+
+    def start_worker(self) -> None:
+        node = ModelNode(f"gw{len(self.nodes) + len(self.starting)}")
+        self.starting.append(node)
+
+    @property
+    def running(self) -> list[tuple[ModelNode, int]]:
+        return [(node, node.running) for node in self.nodes if node.running is not None and not node.ended]
+
+    def arrive(self) -> None:
+        node = self.starting.pop(0)
+        self.nodes.append(node)
+        if self.shutting_down:
+            node.shutdown()
+            return
+        self.scheduler.add_node(node)
+        self.scheduler.add_node_collection(node, self.ids)
+        if self.scheduler.collection_is_completed:
+            self.scheduler.schedule()
+
+    def begin(self, node: ModelNode) -> None:
+        index = node.queue[0]
+        gate = self.unit(index).gate
+        if self.gate is not None and (gate is None or gate > self.gate):
+            self.refused.append(self.ids[index])
+            node.queue.clear()
+            node.shutdown()
+            return
+        node.running = index
+        self.scheduler.begun(self.ids[index])
+        self.check_begun(index)
+
+    def check_begun(self, index: int) -> None:
+        others = [other for _, other in self.running if other != index]
+        alone = self.unit(index).exclusive
+        assert not (alone and others), "something runs beside an exclusive test"
+        assert not any(self.unit(other).exclusive for other in others)
+        stage = self.unit(index).stage
+        open_before = [
+            place
+            for place in range(len(self.tests))
+            if self.unit(place).stage < stage and self.ids[place] not in self.over
+        ]
+        assert not open_before, "a stage begins before the one before it is over"
+
+    def unit(self, index: int) -> Unit:
+        return self.units[index]
+
+    def finish(self, node: ModelNode) -> None:
+        index = node.running
+        assert index is not None
+        node.running = None
+        node.queue.pop(0)
+        self.over.append(self.ids[index])
+        if self.ids[index] in self.fails and self.gate is None:
+            self.gate = RULES.gates.get(self.tests[index].type)
+        self.scheduler.mark_test_complete(node, index, 0.01)
+
+    def die(self, node: ModelNode) -> None:
+        node.ended = True
+        node.shutting_down = True
+        was = None if node.running is None else self.ids[node.running]
+        # One that came after the shutdown was never told to the scheduler.
+        crashed = self.scheduler.remove_node(node) if node in self.scheduler.nodes else None
+        assert crashed == was
+        if crashed is not None:
+            if self.repeats[crashed]:
+                self.repeats[crashed] -= 1
+                self.scheduler.mark_test_pending(crashed)
+            else:
+                self.over.append(crashed)
+                self.crashes[crashed] += 1
+                if self.gate is None:
+                    self.gate = RULES.gates.get(self.tests[self.ids.index(crashed)].type)
+            self.scheduler.resume()
+        self.shutting_down = False
+        self.start_worker()
+
+    def end(self, node: ModelNode) -> None:
+        node.ended = True
+        if node in self.scheduler.nodes:
+            assert self.scheduler.remove_node(node) is None
+
+    def step(self) -> bool:
+        alive = [node for node in self.nodes if not node.ended]
+        steps: list[Any] = [self.arrive] if self.starting else []
+        steps += [lambda node=node: self.begin(node) for node in alive if node.can_begin]
+        steps += [lambda node=node: self.finish(node) for node in alive if node.running is not None]
+        steps += [lambda node=node: self.end(node) for node in alive if node.can_end]
+        if not steps:
+            return False
+        if self.deaths and alive and self.random.random() < 0.1:
+            self.deaths -= 1
+            self.die(self.random.choice(alive))
+        else:
+            self.random.choice(steps)()
+        self.check_caps()
+        if self.scheduler.tests_finished and not self.shutting_down:
+            self.shutting_down = True
+            for node in self.scheduler.nodes:
+                node.shutdown()
+        return True
+
+    def check_caps(self) -> None:
+        for name, most in RULES.caps.items():
+            with_it = {
+                node.gateway.id
+                for node in self.nodes
+                if not node.ended and any(self.tests[index].type == name for index in node.received)
+            }
+            assert len(with_it) <= most
+
+    def run(self, deaths: int = 0) -> None:
+        self.deaths = deaths
+        while self.step():
+            pass
+
+
+@st.composite
+def suites(draw: st.DrawFn) -> list[Collected]:
+    ties = [Tie("class A", firm=True), Tie("class B", firm=True), Tie("module", firm=False)]
+    names = draw(st.lists(st.sampled_from(TYPES), max_size=20))
+    names.sort(key=lambda name: RULES.gates.get(name, 9))  # as collecting does
+    return [
+        Collected(
+            f"test_{place}",
+            name,
+            (draw(st.sampled_from(ties)),) if draw(st.integers(0, 3)) == 0 else (),
+            exclusive=name == "load",
+        )
+        for place, name in enumerate(names)
+    ]
+
+
+@given(suites(), st.integers(1, 4), st.randoms(use_true_random=False))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_every_test_runs_once_whatever_the_order_of_events(
+    tests: list[Collected], workers: int, random: Random
+) -> None:
+    model = Model(tests, workers, random)
+
+    model.run()
+
+    assert sorted(model.over) == sorted(model.ids)
+    assert all(node.ended for node in model.nodes)
+
+
+@given(suites(), st.integers(1, 4), st.randoms(use_true_random=False), st.sets(st.integers(0, 19), max_size=3))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_workers_that_die_cost_at_most_the_test_they_ran(
+    tests: list[Collected], workers: int, random: Random, repeated: set[int]
+) -> None:
+    model = Model(tests, workers, random)
+    model.repeats = Counter(f"test_{place}" for place in repeated)
+
+    model.run(deaths=6)
+
+    assert all(count == 1 for count in Counter(model.over).values())
+    failed = RULES.gates and model.gate is not None
+    assert failed or sorted(model.over) == sorted(model.ids)
+    assert all(node.ended for node in model.nodes)
+
+
+@given(suites(), st.integers(1, 4), st.randoms(use_true_random=False), st.integers(0, 19))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_failed_gate_is_run_to_its_end_and_nothing_behind_it_begins(
+    tests: list[Collected], workers: int, random: Random, fails: int
+) -> None:
+    model = Model(tests, workers, random)
+    model.fails = {f"test_{fails}"}
+
+    model.run(deaths=0)
+
+    assert all(node.ended for node in model.nodes)
+    if model.gate is None:
+        assert sorted(model.over) == sorted(model.ids)
+        return
+    up_to_it = {
+        model.ids[place]
+        for unit in model.made.units
+        if unit.gate is not None and unit.gate <= model.gate
+        for place in unit.tests
+    }
+    assert set(model.over) == up_to_it
