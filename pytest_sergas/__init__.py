@@ -12,6 +12,9 @@ from pytest_sergas.version import VERSION as __version__  # noqa: N811  the name
 _HOME = {
     "AttemptRecord": "pytest_sergas.core.records",
     "ConfigurationError": "pytest_sergas.errors",
+    "MetricError": "pytest_sergas.core.monitoring",
+    "MonitorType": "pytest_sergas.core.monitoring",
+    "MonitoringMetric": "pytest_sergas.core.monitoring",
     "Outcome": "pytest_sergas.core.records",
     "Policy": "pytest_sergas.core.policy",
     "PublishError": "pytest_sergas.errors",
@@ -24,6 +27,9 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
 
 if TYPE_CHECKING:
+    from pytest_sergas.core.monitoring import MetricError as MetricError
+    from pytest_sergas.core.monitoring import MonitoringMetric as MonitoringMetric
+    from pytest_sergas.core.monitoring import MonitorType as MonitorType
     from pytest_sergas.core.policy import Policy as Policy
     from pytest_sergas.core.records import AttemptRecord as AttemptRecord
     from pytest_sergas.core.records import Outcome as Outcome

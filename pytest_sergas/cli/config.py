@@ -7,6 +7,7 @@ import json
 import os
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_sergas.config import SECTIONS, Settings, TypeSettings, find, load_sections
@@ -169,6 +170,9 @@ def _public(key: str, value: object) -> object:
         return None
     if is_secret(key):
         return _HIDDEN
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+        return {name: _public(name, entry) for name, entry in value.items() if entry not in (None, "")}
     if isinstance(value, Mapping):
         return {str(name): _public(str(name), entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

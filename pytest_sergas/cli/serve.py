@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pytest_sergas.config import load_sections
+from pytest_sergas.config import SECTIONS, load_sections
 from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.config.serve import LOG_FORMATS, LOG_LEVELS
 from pytest_sergas.errors import SergasError
 
 HELP = "take pushes and test runs, collect metrics, check health"
 EXAMPLES = """\
-SIGTERM ends it when the requests in progress are answered.
+SIGTERM ends it when the requests in progress are answered; SIGHUP reads the
+configuration again.
 
 examples:
   sergas serve                                listen on 127.0.0.1:8000
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         if (error.name or "").startswith("pytest_sergas"):
             raise
         raise SergasError(EXTRA) from error
-    serve(settings(arguments))
+    serve(lambda: settings(arguments), allow_unauthenticated=arguments.allow_unauthenticated)
     return 0
 
 
@@ -61,8 +63,10 @@ def settings(arguments: argparse.Namespace) -> Any:
     from pytest_sergas.engine.engine import EngineSettings
 
     file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
-    readings = load_sections(file, ("serve", "groups"), environ=os.environ, options={"serve": _given(arguments)})
-    return EngineSettings(file.root, readings["serve"].settings, readings["groups"].settings)
+    parts = {field.name for field in fields(EngineSettings)}
+    names = tuple(name for name in SECTIONS if name in parts)
+    readings = load_sections(file, names, environ=os.environ, options={"serve": _given(arguments)})
+    return EngineSettings(file.root, **{name: reading.settings for name, reading in readings.items()})
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, tuple[str, Any]]:

@@ -14,6 +14,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     section    what a section is, and the reader
     runs       the plugin's section: the top level and the types
     serve      how the sidecar is reached, and what it keeps
+    collect    what the sidecar measures, and whose pages it scrapes
     toml       values as TOML
 
 `SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
@@ -44,6 +45,7 @@ SECTIONS: dict[str, str] = {
     "": "pytest_sergas.config.runs:RUNS",
     "serve": "pytest_sergas.config.serve:SERVE",
     "groups": "pytest_sergas.config.groups:GROUPS",
+    "collect": "pytest_sergas.config.collect:COLLECT",
 }
 
 

@@ -47,6 +47,7 @@ class ServeSettings:
     listen: str = "127.0.0.1:8000"
     store: str = "sergas.db"
     web_config: str = ""
+    token_file: str = ""
     allowed_hosts: tuple[str, ...] = ()
     external_url: str = ""
     log_level: str = "info"
@@ -57,7 +58,7 @@ class ServeSettings:
     drain_timeout: float = 20.0
     runs_kept: int = 1_000
     runs_age_days: float = 90.0
-    max_run_mb: int = 16
+    max_run_mib: int = 16
 
 
 def address(text: str) -> Address:
@@ -106,6 +107,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "web_config": Key(
             kinds.text, "web configuration file of the exporter toolkit: TLS, users; none by default", '"web.yml"'
         ),
+        "token_file": Key(
+            kinds.text, "file with bearer tokens, one a line, that are let in; none by default", '"/run/secrets/tokens"'
+        ),
         "allowed_hosts": Key(_hosts, "host names under which it may be asked, beside addresses and localhost", "[]"),
         "external_url": Key(
             _url, "the URL under which people reach it; none by default", '"https://ci.example.org/sergas"'
@@ -130,7 +134,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "runs_age_days": Key(
             kinds.number(0, 36_500, "days", open_below=True), "days after which a run is forgotten", "90"
         ),
-        "max_run_mb": Key(kinds.whole(1, 1_024, "MiB"), "the largest run that is taken, in MiB of JSON", "16"),
+        "max_run_mib": Key(kinds.whole(1, 1_024, "MiB"), "the largest run that is taken, in MiB of JSON", "16"),
     }
 )
 

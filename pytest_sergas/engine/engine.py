@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.groups import Groups
-from pytest_sergas.engine.page import Page
+from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.store import Store
 
 
@@ -38,6 +39,9 @@ class Engine:
 
     `start` returns when everything is ready; `stop` may be called at any time after it, once, and returns when
     everything that was acknowledged is durable. Both run in the event loop that the parts then use.
+
+    Args:
+        sources: who has metrics beside the parts of the engine.
     """
 
     store: Store
@@ -45,8 +49,9 @@ class Engine:
     page: Page
     started: Now
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, sources: Sequence[Source] = ()) -> None:
         self.settings = settings
+        self._sources = sources
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -66,8 +71,17 @@ class Engine:
         except BaseException:
             await self.store.close()
             raise
-        self.page = Page(self.groups, (self.store, self.groups), self.started)
+        self.page = Page(self.groups, (self.store, self.groups, *self._sources), self.started)
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
+
+    def follow(self, settings: EngineSettings) -> None:
+        """Go on with other settings; what a running process cannot change stays as it is."""
+        self.settings = settings
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether writes are taken."""
+        return self.store.is_alive
 
     async def stop(self) -> None:
         """Stop what writes to the store, then close it."""

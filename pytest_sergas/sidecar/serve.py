@@ -1,29 +1,110 @@
 """The process: the socket, uvicorn, and what signals do.
 
 SIGTERM, SIGINT   take no new connection, finish the requests in progress, close the store, end with 0
+SIGHUP            read the configuration again; when it is wrong, say so and keep the one in force
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from pytest_sergas.config.serve import Address, ServeSettings, address
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.engine.engine import Engine, EngineSettings
-from pytest_sergas.errors import SergasError
+from pytest_sergas.errors import ConfigurationError, SergasError
+from pytest_sergas.sidecar import logs
 from pytest_sergas.sidecar.app import create_app
+from pytest_sergas.sidecar.auth import Authentication
+from pytest_sergas.sidecar.connection import KEEP_ALIVE_S, Connections, Limits
+from pytest_sergas.sidecar.guard import Access, Guard
+from pytest_sergas.sidecar.web_config import WebConfig, read_web_config
 
+Load = Callable[[], EngineSettings]
+
+# What a process needs besides its connections: the store, logs, checks and scrapes.
+_OTHER_FILES = 512
+_BACKLOG = 128
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+# Keys whose change a running process cannot follow.
+_FIXED = ("listen", "store")
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration with the files that it names."""
+
+    settings: EngineSettings
+    web: WebConfig
+    tokens: tuple[str, ...] = field(repr=False)
+
+    @property
+    def is_authenticated(self) -> bool:
+        return bool(self.web.is_authenticated or self.tokens)
+
+    def access(self) -> Access:
+        """Return who may ask."""
+        serve = self.settings.serve
+        external = urlsplit(serve.external_url).hostname
+        return Access(
+            Authentication(self.web.users, self.tokens),
+            frozenset({*serve.allowed_hosts, *([external] if external else [])}),
+            checks_host=not self.is_authenticated,
+            headers=self.web.headers,
+        )
+
+
+def read(load: Load, *, allow_unauthenticated: bool) -> Loaded:
+    """Read the configuration and the files that it names.
+
+    Raises:
+        ConfigurationError: it cannot be used, or it would let everybody in.
+    """
+    settings = load()
+    serve = settings.serve
+    web = read_web_config(settings.root / serve.web_config) if serve.web_config else WebConfig()
+    loaded = Loaded(settings, web, _tokens(settings.root, serve.token_file))
+    if not (address(serve.listen).is_loopback or loaded.is_authenticated or allow_unauthenticated):
+        fault = (
+            f"listen = {serve.listen!r}: others than this machine could reach it, and nobody has to log in; "
+            "set web_config or token_file, or start it with --allow-unauthenticated"
+        )
+        raise ConfigurationError((fault,))
+    return loaded
+
+
+def _tokens(root: Path, file: str) -> tuple[str, ...]:
+    if not file:
+        return ()
+    where = f"token_file = {file!r}"
+    try:
+        tokens = tuple((root / file).read_text("utf-8").split())
+    except OSError as error:
+        raise ConfigurationError((f"{where}: cannot be read: {error.strerror}",)) from error
+    except UnicodeDecodeError:
+        raise ConfigurationError((f"{where}: is not UTF-8 text",)) from None
+    if not tokens:
+        raise ConfigurationError((f"{where}: is empty; it has to hold one token a line",))
+    return tokens
 
 
 def bind(listen: Address) -> socket.socket:
-    """Return a socket that is bound to ``listen``.
+    """Return a socket that listens on ``listen``.
 
     Raises:
         SergasError: somebody else listens there, or this machine has no such address.
@@ -31,58 +112,143 @@ def bind(listen: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         # Never SO_REUSEPORT: that would share the port with whoever has it.
-        return socket.create_server((listen.host, listen.port), family=family, backlog=2048)
+        return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = os.strerror(error.errno or errno.EINVAL)
         raise SergasError(
             f"sergas: cannot listen on {listen}: {reason}; choose another with --listen ADDRESS:PORT"
         ) from error
 
 
-def serve(settings: EngineSettings) -> None:
-    """Run the sidecar until a signal ends it.
+def tls_context(web: WebConfig) -> ssl.SSLContext | None:
+    """Return what ``web`` says about TLS, or None for plain HTTP.
 
     Raises:
-        SergasError: it cannot listen, or a part cannot start.
+        ConfigurationError: the certificate or a key cannot be used.
     """
-    with bind(address(settings.serve.listen)) as listening:
-        asyncio.run(_serve(settings, listening))
-
-
-async def _serve(settings: EngineSettings, listening: socket.socket) -> None:
-    engine = Engine(settings)
-    await engine.start()
+    if web.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        web.tls.apply(context)
+    except OSError as error:  # ssl.SSLError, for what is no certificate, is one
+        raise ConfigurationError((f"tls_server_config: {error.strerror or error}",)) from error
+    return context
+
+
+def serve(load: Load, *, allow_unauthenticated: bool) -> None:
+    """Run the sidecar until a signal ends it.
+
+    Args:
+        load: reads the configuration; called again for SIGHUP.
+        allow_unauthenticated: whether it may listen beyond this machine although nobody has to log in.
+
+    Raises:
+        SergasError: it cannot listen, the configuration cannot be used, or a part cannot start.
+    """
+    loaded = read(load, allow_unauthenticated=allow_unauthenticated)
+    logs.configure(loaded.settings.serve.log_level, loaded.settings.serve.log_format)
+    _raise_file_limit(loaded.settings.serve.max_connections)
+    context = tls_context(loaded.web)
+    with bind(address(loaded.settings.serve.listen)) as listening:
+        process = Process(load, loaded, context, allow_unauthenticated=allow_unauthenticated)
+        asyncio.run(process.run(listening))
+
+
+class Process:
+    """A sidecar that runs: what is in force, and how it is replaced."""
+
+    def __init__(
+        self, load: Load, loaded: Loaded, context: ssl.SSLContext | None, *, allow_unauthenticated: bool
+    ) -> None:
+        self._load = load
+        self._loaded = loaded
+        self._context = context
+        self._allow_unauthenticated = allow_unauthenticated
+        self._reload_succeeded = True
+        self._connections = Connections(_limits(loaded.settings.serve))
+        self._engine = Engine(loaded.settings, (self._connections, self))
+        self._guard = Guard(create_app(self._engine), loaded.access())
+
+    async def run(self, listening: socket.socket) -> None:
+        """Serve on ``listening`` until a signal ends it."""
+        await self._engine.start()
+        try:
+            server = _Server(self._config(), on_ready=lambda: self._say(listening), on_reload=self.reload)
+            await server.serve([listening])
+        finally:
+            await self._engine.stop()
+
+    def reload(self) -> None:
+        """Read the configuration again and follow it; keep the one in force when it cannot be used."""
+        try:
+            loaded = self._read_again()
+        except ConfigurationError as error:
+            self._reload_succeeded = False
+            _LOG.error("the configuration in force stays, because the new one cannot be used: %s", error)
+            return
+        self._follow(loaded)
+        self._reload_succeeded = True
+        _LOG.info("the configuration was read again")
+
+    def _read_again(self) -> Loaded:
+        loaded = read(self._load, allow_unauthenticated=self._allow_unauthenticated)
+        tls_context(loaded.web)  # a certificate that cannot be used is found before anything changes
+        if (loaded.web.tls is None) != (self._context is None):
+            raise ConfigurationError(("tls_server_config: TLS cannot be switched on or off; start it again",))
+        return loaded
+
+    def _follow(self, loaded: Loaded) -> None:
+        before, after = self._loaded.settings.serve, loaded.settings.serve
+        for key in _FIXED:
+            if getattr(before, key) != getattr(after, key):
+                _LOG.warning("%s has changed; start it again for that", key)
+        logs.configure(after.log_level, after.log_format)
+        if self._context is not None and loaded.web.tls is not None:
+            loaded.web.tls.apply(self._context)
+        self._connections.limits = _limits(after)
+        self._guard.access = loaded.access()
+        self._engine.follow(loaded.settings)
+        self._loaded = loaded
+
+    def families(self, now: Now) -> tuple[Family, ...]:
+        """Return whether what the configuration says is in force, as metrics."""
+        del now
+        succeeded = (Sample((), float(self._reload_succeeded)),)
+        text = "Whether the configuration could be used when it was last read."
+        return (Family("sergas_config_last_reload_successful", "gauge", text, succeeded),)
+
+    def _say(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
-        server = _Server(engine, settings.serve, lambda: _say(Address(host, port)))
-        await server.serve([listening])
-    finally:
-        await engine.stop()
+        scheme = "http" if self._context is None else "https"
+        print(f"listening on {scheme}://{Address(host, port)}", flush=True)  # noqa: T201  who chose port 0 reads it here
 
-
-def _say(listen: Address) -> None:
-    print(f"listening on http://{listen}", flush=True)  # noqa: T201  who starts it with port 0 reads it here
+    def _config(self) -> uvicorn.Config:
+        context = self._context
+        return uvicorn.Config(
+            self._guard,
+            http=self._connections.protocol(),
+            loop="asyncio",  # uvloop was measured and does not help
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=_BACKLOG,  # asyncio takes that many in one go: no more can be open beyond the cap
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(self._loaded.settings.serve.drain_timeout)),
+            ssl_context_factory=(lambda _config, _default: context) if context is not None else None,
+        )
 
 
 class _Server(uvicorn.Server):
     """uvicorn with signals that end it well, and a word when it is ready."""
 
-    def __init__(self, engine: Engine, settings: ServeSettings, on_ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                create_app(engine),
-                http="httptools",
-                loop="asyncio",  # uvloop was measured and does not help
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=int(settings.drain_timeout),
-            )
-        )
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None], on_reload: Callable[[], None]) -> None:
+        super().__init__(config)
         self._on_ready = on_ready
+        self._on_reload = on_reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -94,11 +260,27 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         try:
             yield
         finally:
-            for number in _STOPPING:
+            for number in (*_STOPPING, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def _limits(settings: ServeSettings) -> Limits:
+    return Limits(settings.max_connections, settings.header_timeout, settings.body_timeout)
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Allow as many open files as the connections need, where the system lets us."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _BACKLOG + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

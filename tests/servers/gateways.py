@@ -143,6 +143,20 @@ def speaking(text: bytes) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def streaming(page: Callable[[], Iterator[bytes]]) -> Iterator[str]:
+    """Answer every request with the pieces of ``page``, until the other side goes away."""
+
+    def stream(connection: socket.socket) -> None:
+        _read(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        for piece in page():
+            connection.sendall(piece)
+
+    with _serving(stream) as url:
+        yield url
+
+
 def _read(connection: socket.socket) -> None:
     """Read a whole request: what is closed with something unread is reset instead."""
     with connection.makefile("rb") as stream:

@@ -20,7 +20,7 @@ _CONFIG = """\
 global:
   scrape_interval: 100ms
 scrape_configs:
-  - job_name: gateway
+  - job_name: JOB
     honor_labels: true
     static_configs:
       - targets: [ADDRESS]
@@ -37,6 +37,14 @@ class Prometheus:
         """Return the vector that ``expression`` has now; wait until it has any."""
         return until(lambda: self._query(expression), f"Prometheus has {expression}")
 
+    def everything(self) -> dict[str, str]:
+        """Return what the last scrape brought and ``up``: series as people write them → value."""
+        found = self._query('{__name__=~".+",__name__!~"scrape_.+"}')
+        return {
+            " ".join(f"{name}={value}" for name, value in sorted(series["metric"].items())): series["value"][1]
+            for series in found
+        }
+
     def _query(self, expression: str) -> list[dict[str, Any]]:
         answer = json.loads(get(f"{self.url}/api/v1/query?{urlencode({'query': expression})}"))
         assert answer["status"] == "success"
@@ -44,11 +52,12 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(directory: Path, scraped_url: str) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes ``scraped_url``; its data is kept in ``directory``."""
+def prometheus(directory: Path, scraped_url: str, *, job: str = "gateway") -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes ``scraped_url`` as ``job``; its data is kept in ``directory``."""
     program = find("prometheus", _HINT)
     config = directory / "prometheus.yml"
-    config.write_text(_CONFIG.replace("ADDRESS", urlsplit(scraped_url).netloc), encoding="utf-8")
+    text = _CONFIG.replace("ADDRESS", urlsplit(scraped_url).netloc).replace("JOB", job)
+    config.write_text(text, encoding="utf-8")
     command: list[str | Path] = [
         program,
         f"--config.file={config}",

@@ -1,0 +1,127 @@
+"""HTTP requests that an application has recorded: how many, and how long they took.
+
+A series for each path that somebody makes up would be without end. So an endpoint is what the application
+says (best the route, ``/users/{id}``), and only the first ``max_endpoints`` of them have series of their own;
+the rest together are `OTHER`, and so are methods and statuses that HTTP does not know.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+
+from pytest_sergas.collectors import Context, Measured, Source
+from pytest_sergas.core.exposition import number
+from pytest_sergas.core.metrics import Family, Sample
+from pytest_sergas.core.monitoring import MetricError
+from pytest_sergas.core.text import clean, show_value
+
+OTHER = "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_ENDPOINT_LIMIT = 200
+
+
+def create(context: Context) -> Sequence[Source]:
+    requests = HttpRequests(
+        max_endpoints=context.settings.max_endpoints, duration_sampling=context.settings.duration_sampling
+    )
+    return [context.source("http_requests", requests, interval_s=0)]
+
+
+class HttpRequests:
+    """Counts requests; may be told of them by any thread.
+
+    Args:
+        max_endpoints: how many endpoints have series of their own.
+        duration_sampling: of so many requests of a method and an endpoint one is timed, the first of them
+            first: the histogram is that of a sample, and the counter stays exact.
+    """
+
+    def __init__(self, *, max_endpoints: int = 100, duration_sampling: int = 1) -> None:
+        self._max_endpoints = max_endpoints
+        self._duration_sampling = duration_sampling
+        self._lock = threading.Lock()
+        self._endpoints: set[str] = set()
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._durations: dict[tuple[str, str], _Durations] = {}
+
+    def record_http_request(self, method: str, endpoint: str, status: int, duration: float) -> None:
+        """Count one request.
+
+        Args:
+            endpoint: the route, or the path where there are few of them.
+            duration: seconds, at least 0.
+
+        Raises:
+            MetricError: the duration is no such number.
+        """
+        if not isinstance(duration, int | float) or not 0 <= duration < math.inf:
+            raise MetricError(f"duration {show_value('duration', duration)}: allowed: seconds, at least 0")
+        method = method.upper() if method.upper() in METHODS else OTHER
+        shown = str(int(status)) if 100 <= status <= 599 else OTHER
+        with self._lock:
+            endpoint = self._capped(endpoint)
+            key = (method, endpoint, shown)
+            self._counts[key] = self._counts.get(key, 0) + 1
+            durations = self._durations.get((method, endpoint))
+            if durations is None:
+                durations = self._durations[method, endpoint] = _Durations()
+            if durations.requests % self._duration_sampling == 0:
+                durations.add(duration)
+            durations.requests += 1
+
+    def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
+        del remaining_s
+        with self._lock:
+            counts = [
+                Sample((("method", method), ("endpoint", endpoint), ("status", status)), count)
+                for (method, endpoint, status), count in self._counts.items()
+            ]
+            durations = [
+                sample
+                for (method, endpoint), seen in self._durations.items()
+                for sample in seen.samples((("method", method), ("endpoint", endpoint)))
+            ]
+        text = "Duration of HTTP requests in seconds"
+        if self._duration_sampling > 1:
+            text = f"{text}, of one request in {self._duration_sampling}"
+        return [
+            Family("http_requests_total", "counter", "Total HTTP requests", tuple(counts)),
+            Family("http_request_duration_seconds", "histogram", text, tuple(durations)),
+        ]
+
+    def _capped(self, endpoint: str) -> str:
+        name = clean(str(endpoint), _ENDPOINT_LIMIT)
+        if name in self._endpoints:
+            return name
+        if len(self._endpoints) < self._max_endpoints:
+            self._endpoints.add(name)
+            return name
+        return OTHER
+
+
+class _Durations:
+    """A histogram of one method and endpoint."""
+
+    __slots__ = ("below", "requests", "total_s")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.below = [0] * (len(BUCKETS_S) + 1)
+        self.total_s = 0.0
+
+    def add(self, duration_s: float) -> None:
+        self.below[bisect_left(BUCKETS_S, duration_s)] += 1
+        self.total_s += duration_s
+
+    def samples(self, labels: tuple[tuple[str, str], ...]) -> Iterable[Sample]:
+        count = 0
+        for bound, here in zip((*map(number, BUCKETS_S), "+Inf"), self.below, strict=True):
+            count += here
+            yield Sample((*labels, ("le", bound)), count, "_bucket")
+        yield Sample(labels, self.total_s, "_sum")
+        yield Sample(labels, count, "_count")

@@ -1,0 +1,120 @@
+"""What rules and pages see of this sidecar: what a Prometheus would that scrapes it with ``honor_labels: true``.
+
+Pushed values are there again at every sampling, with the labels of their group; the sidecar's own metrics and
+those of its collectors get the labels of the sidecar, as its ``up`` does. (Targets that are scraped feed the
+history themselves, see `Collection`.) Only names that somebody selects are looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.exposition import SUFFIXES, header, parse
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.series import Labels, canonical, seen
+from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.history import History
+from pytest_sergas.engine.index import Piece
+from pytest_sergas.engine.page import Source
+
+JOB = "sergas"
+
+_PUSHED, _OWN = "pushed", "own"
+_SLICE = 64  # groups; about a millisecond
+
+# Name of a sample, and its series.
+_Present = dict[str, list[tuple[Labels, float]]]
+
+
+class Sampling:
+    """Brings the present values of this sidecar into the history.
+
+    Args:
+        sources: what is exposed beside the pushed series, such as the store and the collection.
+        instance: HOST:PORT of the sidecar.
+    """
+
+    def __init__(self, history: History, groups: Groups, sources: Sequence[Source], *, instance: str) -> None:
+        self._history = history
+        self._groups = groups
+        self._sources = sources
+        self._target = canonical((("job", JOB), ("instance", instance)))
+        # Name of a family → group → what it has, and what that reads as: the same until it is pushed again.
+        self._read: dict[str, dict[str, tuple[Piece, _Present]]] = {}
+
+    async def read(self) -> None:
+        """Read what was pushed since the last time, in slices, so that ten thousand groups delay nobody.
+
+        Without it `sample` reads the same at once.
+        """
+        count = 0
+        for name in self._wanted():
+            read = self._read.setdefault(name, {})
+            for path, piece in list(self._groups.page.get(name, {}).items()):
+                if (known := read.get(path)) is None or known[0] is not piece:
+                    read[path] = (piece, _series(piece))
+                    count += 1
+                    if count % _SLICE == 0:
+                        await asyncio.sleep(0)
+
+    def sample(self, now: Now) -> None:
+        """Take everything that somebody selects; before each evaluation on the interval's grid."""
+        wanted = self._wanted()
+        self._read = {name: self._read[name] for name in wanted if name in self._read}
+        self._history.record(_PUSHED, now, self._pushed(wanted, now))
+        up = Family("up", "gauge", "Whether the sidecar answers.", (Sample((), 1.0),))
+        own = (family for source in self._sources for family in source.families(now))
+        self._history.record(_OWN, now, seen((up, *own), self._target))
+
+    def sample_pushed(self, now: Now, names: Iterable[str]) -> None:
+        """Take the pushed families ``names`` alone, which may be gone: after a push, a DELETE or an expiry."""
+        names = list(names)
+        present = self._pushed(names, now)
+        for name in names:
+            for sample_name in _sample_names(name):
+                if sample_name == name or sample_name not in self._groups.page:
+                    present.setdefault(sample_name, [])
+        wanted = {name: series for name, series in present.items() if self._history.wants(name)}
+        self._history.record(_PUSHED, now, wanted, partial=True)
+
+    def _wanted(self) -> list[str]:
+        return [name for name, pieces in self._groups.page.items() if self._wants(name, _type(pieces.values()))]
+
+    def _wants(self, name: str, kind: FamilyType | None) -> bool:
+        suffixes = ("", *SUFFIXES.get(kind, ())) if kind else ("",)
+        return any(self._history.wants(name + suffix) for suffix in suffixes)
+
+    def _pushed(self, names: Iterable[str], now: Now) -> _Present:
+        due = self._groups.due(now)
+        found: _Present = {}
+        for name in names:
+            pieces = self._groups.page.get(name, {})
+            if not self._wants(name, _type(pieces.values())):
+                continue
+            before = self._read.get(name, {})
+            after = {}
+            for path, piece in pieces.items():
+                known = before.get(path)
+                after[path] = known if known is not None and known[0] is piece else (piece, _series(piece))
+                if path not in due:
+                    for sample_name, series in after[path][1].items():
+                        found.setdefault(sample_name, []).extend(series)
+            self._read[name] = after
+        return found
+
+
+def _type(pieces: Iterable[Piece]) -> FamilyType | None:
+    """Return the type that all groups have for a family; None when no group has it."""
+    return next((piece.type for piece in pieces), None)
+
+
+def _series(piece: Piece) -> _Present:
+    page = header(piece.name, piece.type, "").encode() + piece.text
+    return dict(seen(parse(page), ()))
+
+
+def _sample_names(name: str) -> Iterator[str]:
+    """Return every name that a sample of the family may have, whatever its type."""
+    yield from dict.fromkeys((name, *(name + suffix for suffixes in SUFFIXES.values() for suffix in suffixes)))

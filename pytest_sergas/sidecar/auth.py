@@ -1,0 +1,114 @@
+"""Who may ask: users with a password (HTTP Basic, RFC 7617) and bearer tokens (RFC 6750).
+
+A bcrypt check costs some 50 ms of a CPU. So what was verified is remembered, bounded, and what was not is checked on
+one thread beside the event loop, one at a time, with a bounded queue: guessing is slow, and nobody else waits for it.
+What is remembered is the triple of name, hash and digest of the password, compared part by part: joined into
+one text, two triples can be the same (CVE-2022-46146).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import bcrypt
+
+CACHE_SIZE = 256
+QUEUE_SIZE = 16
+_PASSWORD_LIMIT_BYTES = 72  # bcrypt reads no further
+# Checked for names that nobody has, so that they take as long as the others. No password has it.
+_NOBODY = "$2b$10$lKRjRAd2bPsxLSKss/OpjelkvIYHHPqoTOIvEttX8Cos81C.38WLC"
+
+
+class Verdict(Enum):
+    """What became of an attempt to get in."""
+
+    WELCOME = "welcome"
+    UNKNOWN = "unknown"  # no credentials, or wrong ones
+    BUSY = "busy"  # too many attempts wait already
+
+
+class _Verified(NamedTuple):
+    name: str
+    hash: str
+    password_digest: bytes
+
+
+class Authentication:
+    """Knows the users and tokens; without any of them, everybody is welcome.
+
+    Args:
+        users: name → bcrypt hash.
+        tokens: bearer tokens.
+    """
+
+    def __init__(self, users: Mapping[str, str], tokens: tuple[str, ...] = ()) -> None:
+        self._users = dict(users)
+        self._tokens = tuple(_digest(token.encode()) for token in tokens)
+        self._verified: OrderedDict[_Verified, None] = OrderedDict()
+        self._one_at_a_time = asyncio.Lock()
+        self._queued = 0
+
+    @property
+    def is_required(self) -> bool:
+        return bool(self._users or self._tokens)
+
+    async def check(self, authorization: bytes) -> Verdict:
+        """Judge the value of a request's Authorization header, which is empty where there is none."""
+        if not self.is_required:
+            return Verdict.WELCOME
+        scheme, _, rest = authorization.strip().partition(b" ")
+        match scheme.lower():
+            case b"bearer":
+                return self._check_token(rest.strip())
+            case b"basic":
+                return await self._check_user(rest.strip())
+        return Verdict.UNKNOWN
+
+    def _check_token(self, token: bytes) -> Verdict:
+        digest = _digest(token)
+        matches = [hmac.compare_digest(digest, known) for known in self._tokens]  # all of them, found or not
+        return Verdict.WELCOME if any(matches) else Verdict.UNKNOWN
+
+    async def _check_user(self, encoded: bytes) -> Verdict:
+        try:
+            name, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
+            user = name.decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return Verdict.UNKNOWN
+        if not self._users or not colon or len(password) > _PASSWORD_LIMIT_BYTES:
+            return Verdict.UNKNOWN
+        known = _Verified(user, self._users.get(user, _NOBODY), _digest(password))
+        if known in self._verified:
+            self._verified.move_to_end(known)
+            return Verdict.WELCOME
+        if self._queued >= QUEUE_SIZE:
+            return Verdict.BUSY
+        return await self._verify(known, password)
+
+    async def _verify(self, known: _Verified, password: bytes) -> Verdict:
+        self._queued += 1
+        try:
+            async with self._one_at_a_time:
+                if known in self._verified:  # by the one before in the queue
+                    return Verdict.WELCOME
+                right = await asyncio.to_thread(bcrypt.checkpw, password, known.hash.encode())
+        finally:
+            self._queued -= 1
+        if not right or known.name not in self._users:
+            return Verdict.UNKNOWN
+        self._verified[known] = None
+        if len(self._verified) > CACHE_SIZE:
+            self._verified.popitem(last=False)
+        return Verdict.WELCOME
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
