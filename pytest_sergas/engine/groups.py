@@ -15,16 +15,16 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import InconsistentError, fragment
+from pytest_sergas.core.exposition import GroupWriter, InconsistentError, number, series_of
 from pytest_sergas.core.grouping import from_path, to_path
-from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.engine.index import Index, Piece
 from pytest_sergas.engine.store import Change, Store
 from pytest_sergas.errors import StoreError
@@ -39,7 +39,12 @@ _TIMES = {
 }
 
 _SELECT = "SELECT path, pushed_s, failed_s, renewed_s, ttl_s, families FROM pushed_groups"
-_UPSERT = "INSERT OR REPLACE INTO pushed_groups VALUES (?, ?, ?, ?, ?, ?)"
+# Not INSERT OR REPLACE, which writes the row to another place, and so the index of the paths, too.
+_UPSERT = """
+    INSERT INTO pushed_groups VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET
+    pushed_s = excluded.pushed_s, failed_s = excluded.failed_s, renewed_s = excluded.renewed_s,
+    ttl_s = excluded.ttl_s, families = excluded.families
+"""
 _DELETE = "DELETE FROM pushed_groups WHERE path = ?"
 
 
@@ -86,12 +91,14 @@ class Push:
     """What somebody wants a group to be; `of` makes it.
 
     Attributes:
+        path, labels: the grouping key, in both forms.
         pieces: the metrics as the group will have them.
         refusal: why they cannot be taken, whatever the group has, or "".
         replace: whether the whole group is replaced, or only the families that are named.
         ttl_s: the time to live that came with it, 0 for ever; None for what the configuration says.
     """
 
+    path: str
     labels: Mapping[str, str]
     pieces: tuple[Piece, ...]
     refusal: str
@@ -104,19 +111,23 @@ class Push:
         cls, labels: Mapping[str, str], families: Sequence[Family], *, replace: bool, ttl_s: float | None, now: Now
     ) -> Push:
         """Return the push of ``families`` to the group with these labels."""
+        writer = GroupWriter(labels)
+        refusal, pieces = "", []
         try:
-            return cls(labels, tuple(_pieces(labels, families, now)), "", replace, ttl_s, now)
+            _refuse_timestamps(families)
+            for family in families:
+                if family.name not in _TIMES:
+                    text = writer.fragment(family)
+                    pieces.append(Piece(family.name, family.type, family.help, now.wall_s, *text))
         except InconsistentError as error:
-            return cls(labels, (), str(error), replace, ttl_s, now)
+            refusal, pieces = str(error), []
+        return cls(to_path(labels), labels, tuple(pieces), refusal, replace, ttl_s, now)
 
 
-def _pieces(labels: Mapping[str, str], families: Sequence[Family], now: Now) -> Iterator[Piece]:
+def _refuse_timestamps(families: Sequence[Family]) -> None:
     for family in families:
         if any(sample.timestamp_ms is not None for sample in family.samples):
             raise InconsistentError(f"pushed metrics must not have timestamps, and {family.name!r} has")
-    for family in families:
-        if family.name not in _TIMES:
-            yield Piece(family.name, family.type, family.help, now.wall_s, fragment(family, labels))
 
 
 class Groups:
@@ -174,8 +185,7 @@ class Groups:
             BoundReachedError: there is no room for them; nothing is stored.
             StoreError: it could not be stored; nothing of it is there.
         """
-        path = to_path(push.labels)
-        refusal = await self._store.change(lambda: self._stage(path, push))
+        refusal = await self._store.change(partial(self._stage, push))
         self._pushes["refused" if refusal else "succeeded"] += 1
         if refusal:
             raise PushRefusedError(refusal)
@@ -241,20 +251,22 @@ class Groups:
         """Return the group with what is staged for it."""
         return self._staged[path] if path in self._staged else self._committed.get(path)
 
-    def _stage(self, path: str, push: Push) -> Change[str]:
+    def _stage(self, push: Push) -> Change[str]:
+        path = push.path
         before = self._current(path)
         alive = None if before is None or _is_over(before, push.now) else before
         refusal = push.refusal
         if not refusal:
-            after = self._pushed(path, alive, push)
+            after = self._pushed(alive, push)
             try:
                 self._check_bounds(before, after)
                 return self._change(path, after)
             except InconsistentError as error:
                 refusal = str(error)
-        failed = alive or self._empty(path, push)
-        failed = replace(failed, failed_s=push.now.wall_s)
-        failed = replace(failed, pieces={**failed.pieces, **_time_pieces(failed)})
+        failed = replace(alive or self._empty(push), failed_s=push.now.wall_s)
+        failed = replace(
+            failed, pieces={**failed.pieces, **_time_pieces(push.labels, failed.pushed_s, failed.failed_s)}
+        )
         self._check_bounds(before, failed)
         try:
             return self._change(path, failed, refusal)
@@ -274,16 +286,17 @@ class Groups:
 
         return replace(change, publish=publish)
 
-    def _pushed(self, path: str, before: Group | None, push: Push) -> Group:
-        group = self._empty(path, push)
+    def _pushed(self, before: Group | None, push: Push) -> Group:
         kept = before.pieces if before and not push.replace else {}
-        group = replace(group, pushed_s=push.now.wall_s, failed_s=before.failed_s if before else 0.0)
-        return replace(group, pieces={**kept, **{piece.name: piece for piece in push.pieces}, **_time_pieces(group)})
+        failed_s = before.failed_s if before else 0.0
+        times = _time_pieces(push.labels, push.now.wall_s, failed_s)
+        pieces = {**kept, **{piece.name: piece for piece in push.pieces}, **times}
+        return replace(self._empty(push), pushed_s=push.now.wall_s, failed_s=failed_s, pieces=pieces)
 
-    def _empty(self, path: str, push: Push) -> Group:
+    def _empty(self, push: Push) -> Group:
         ttl_s = self._settings.ttl_s(push.labels) if push.ttl_s is None else push.ttl_s or None
         deadline_s = None if ttl_s is None else push.now.monotonic_s + ttl_s
-        return Group(path, 0.0, 0.0, push.now.wall_s, ttl_s, deadline_s, {})
+        return Group(push.path, 0.0, 0.0, push.now.wall_s, ttl_s, deadline_s, {})
 
     def _check_bounds(self, before: Group | None, after: Group) -> None:
         most = self._settings.max_groups
@@ -378,14 +391,13 @@ def _series(group: Group) -> int:
     return sum(piece.text.count(b"\n") for piece in group.pieces.values())
 
 
-def _time_pieces(group: Group) -> dict[str, Piece]:
-    labels = group.labels
-    pieces = {}
-    for name, value in ((PUSHED, group.pushed_s), (FAILED, group.failed_s)):
-        kind: FamilyType = "gauge"
-        family = Family(name, kind, _TIMES[name], (Sample((), value),))
-        pieces[name] = Piece(name, kind, family.help, value, fragment(family, labels))
-    return pieces
+def _time_pieces(labels: Mapping[str, str], pushed_s: float, failed_s: float) -> dict[str, Piece]:
+    text = GroupWriter(labels).labels(())
+    series = (f"{{{text}}}".encode(),)
+    return {
+        name: Piece(name, "gauge", _TIMES[name], value, f"{name}{{{text}}} {number(value)}\n".encode(), series)
+        for name, value in ((PUSHED, pushed_s), (FAILED, failed_s))
+    }
 
 
 def _to_row(group: Group) -> tuple[str, float, float, float, float | None, bytes]:
@@ -399,12 +411,14 @@ def _from_row(row: tuple[str, float, float, float, float | None, bytes], now: No
     path, pushed_s, failed_s, renewed_s, ttl_s, data = row
     deadline_s = None if ttl_s is None else now.monotonic_s + ttl_s - max(0.0, now.wall_s - renewed_s)
     try:
-        pieces = {
-            name: Piece(name, kind, text, stamp_s, lines.encode())
-            for name, kind, text, stamp_s, lines in json.loads(data)
-        }
-        group = Group(path, pushed_s, failed_s, renewed_s, ttl_s, deadline_s, pieces)
-        return replace(group, pieces={**pieces, **_time_pieces(group)})
+        shared: dict[bytes, bytes] = {}  # series of one group often have the same labels: one object for all
+        pieces = {}
+        for name, kind, text, stamp_s, lines in json.loads(data):
+            written = lines.encode()
+            series = tuple(shared.setdefault(labels, labels) for labels in series_of(name, kind, written))
+            pieces[name] = Piece(name, kind, text, stamp_s, written, series)
+        pieces.update(_time_pieces(from_path(path), pushed_s, failed_s))
+        return Group(path, pushed_s, failed_s, renewed_s, ttl_s, deadline_s, pieces)
     except (ValueError, TypeError):
         LOG.exception("the group %s cannot be read from the store and is lost", path)
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pytest_sergas.core.exposition import SUFFIXES, InconsistentError, series_of
+from pytest_sergas.core.exposition import SUFFIXES, InconsistentError
 from pytest_sergas.core.metrics import FamilyType
 
 
@@ -20,6 +20,7 @@ class Piece(NamedTuple):
     Attributes:
         pushed_s: when it was pushed, in seconds since the Unix epoch.
         text: its sample lines.
+        series: what tells its series apart.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Piece(NamedTuple):
     help: str
     pushed_s: float
     text: bytes
+    series: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -61,17 +63,16 @@ class Index:
         for piece in old:
             self._remove(path, piece)
         added: list[Piece] = []
-        same: dict[bytes, bytes] = {}  # series of one group often have the same labels: one object for all
         try:
             for piece in new:
                 self._check(piece)
                 added.append(piece)
-                self._add(path, piece, same)
+                self._add(path, piece)
         except InconsistentError:
             for piece in added:
                 self._remove(path, piece)
             for piece in old:
-                self._add(path, piece, same)
+                self._add(path, piece)
             raise
 
     def _check(self, piece: Piece) -> None:
@@ -93,14 +94,14 @@ class Index:
         used = self._names.get(name)
         return used.type if used else self.own.get(name)
 
-    def _add(self, path: str, piece: Piece, same: dict[bytes, bytes]) -> None:
+    def _add(self, path: str, piece: Piece) -> None:
         used = self._names.get(piece.name)
         if used is None:
             used = self._names[piece.name] = _Name(piece.type)
         used.groups += 1
         self.series += piece.text.count(b"\n")
-        for labels in series_of(*piece[:2], piece.text):
-            owner = used.series.setdefault(same.setdefault(labels, labels), path)
+        for labels in piece.series:
+            owner = used.series.setdefault(labels, path)
             if owner != path:
                 raise InconsistentError(f"the series {piece.name}{labels.decode()} is there already, pushed to {owner}")
 
@@ -111,6 +112,6 @@ class Index:
         if not used.groups:
             del self._names[piece.name]
             return
-        for labels in series_of(*piece[:2], piece.text):
+        for labels in piece.series:
             if used.series.get(labels) == path:
                 del used.series[labels]

@@ -63,8 +63,8 @@ class Pushed(Protocol):
 def routes(engine: Pushed) -> list[Route]:
     """Return the routes of pushes and of what was pushed."""
     return [
-        Route("/metrics", _PageEndpoint(engine)),
         Route("/metrics/{key:path}", _GroupEndpoint(engine)),
+        Route("/metrics", _PageEndpoint(engine)),
         Route("/api/v1/metrics", _GroupsEndpoint(engine)),
         Route("/api/v1/status", _StatusEndpoint(engine)),
     ]

@@ -83,7 +83,6 @@ def _value(name: str, value: float) -> object:
 
 def comparable(group: dict[str, Any]) -> dict[str, Any]:
     """Return a group of the JSON without what depends on the moment or on the writing of numbers."""
-
     families = {name: _plain(name, family) for name, family in group.items() if isinstance(family, dict)}
     return {**group, **families, "labels": group["labels"]}
 

@@ -26,7 +26,7 @@ from pytest_sergas.core.exposition.format import ExpositionError as ExpositionEr
 from pytest_sergas.core.exposition.format import InconsistentError as InconsistentError
 from pytest_sergas.core.exposition.format import number as number
 from pytest_sergas.core.exposition.reading import parse as parse
-from pytest_sergas.core.exposition.writing import fragment as fragment
+from pytest_sergas.core.exposition.writing import GroupWriter as GroupWriter
 from pytest_sergas.core.exposition.writing import header as header
 from pytest_sergas.core.exposition.writing import openmetrics_header as openmetrics_header
 from pytest_sergas.core.exposition.writing import render as render

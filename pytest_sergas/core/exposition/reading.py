@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import cast
 
 from pytest_sergas.core.exposition.diagnosis import Wrong, check_comment, diagnosed, diagnosed_label, shown
@@ -27,9 +28,10 @@ _SAMPLE = re.compile(
 )
 _LABEL = re.compile(rf"[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*({QUOTED})[ \t]*(?:,|\Z)")
 _COMMENT = re.compile(rf"[ \t]*#[ \t]*(HELP|TYPE)[ \t]+({NAME})[ \t]+(.*)", re.DOTALL)
-_BLANK = re.compile(r"[ \t]*(?:#.*)?", re.DOTALL)
+_BLANK = re.compile(r"[ \t]*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\n])", re.DOTALL)
+_REMEMBERED = 256  # characters of the longest comment that is remembered
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -48,7 +50,7 @@ def parse(body: bytes) -> tuple[Family, ...]:
         found = f"invalid UTF-8: byte 0x{body[error.start]:02x}"
         raise ExpositionError(len(before), len(before[-1]) + 1, found) from None
     *lines, rest = text.split("\n")
-    if _BLANK.fullmatch(rest) is None or "#" in rest:
+    if _BLANK.fullmatch(rest) is None:
         raise ExpositionError(len(lines) + 1, len(rest) + 1, "unexpected end: the last line must end with a newline")
     reader = _Reader()
     for index, line in enumerate(lines):
@@ -109,17 +111,20 @@ class _Reader:
 
     def __init__(self) -> None:
         self._families: dict[str, _Open] = {}
+        self._last = _Open("")
         self._labels: dict[str, Labels] = {"": ()}  # those of a page repeat
 
     def families(self) -> tuple[Family, ...]:
         return tuple(family.close() for family in self._families.values() if family.samples or family.parts)
 
     def read(self, line: str) -> None:
+        if line.lstrip(" \t").startswith("#"):
+            self._comment(line)
+            return
         found = _SAMPLE.fullmatch(line)
         if found is None:
             if _BLANK.fullmatch(line) is None:
                 raise diagnosed(line)
-            self._comment(line)
             return
         name, block, written, stamp = found.groups("")
         family = self._family(name)
@@ -141,9 +146,12 @@ class _Reader:
 
     def _family(self, name: str) -> _Open:
         """Return the family that a line about ``name`` belongs to."""
-        found = self._families.get(name)
-        if found is not None:
-            return found
+        if name == self._last.name:
+            return self._last
+        self._last = self._families.get(name) or self._new_family(name)
+        return self._last
+
+    def _new_family(self, name: str) -> _Open:
         for kind, suffixes in SUFFIXES.items():
             for suffix in suffixes:
                 family = self._families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
@@ -152,25 +160,19 @@ class _Reader:
         return self._families.setdefault(name, _Open(name))
 
     def _comment(self, line: str) -> None:
-        found = _COMMENT.fullmatch(line)
-        if found is None or not found[3]:
-            check_comment(line)
+        found = _remembered_comment(line) if len(line) < _REMEMBERED else _read_comment(line)
+        if found is None:
             return
-        keyword, name, text = found.groups()
-        family = self._family(name)
-        if keyword == "HELP":
+        family = self._family(found.name)
+        if found.type is None:
             if family.help is not None:
-                raise Wrong(found.start(1), f"second HELP line for metric name {shown(name)}")
-            if bad := _BAD_ESCAPE.search(text):
-                raise Wrong(found.start(3) + bad.end() - 1, r"invalid escape sequence; allowed: \\ and \n")
-            family.help = _unescape(text)
+                raise Wrong(found.at, f"second HELP line for metric name {shown(found.name)}")
+            family.help = found.help
             return
         if family.type is not None:
-            text = f"second TYPE line for metric name {shown(name)}, or TYPE reported after samples"
-            raise Wrong(found.start(1), text)
-        if text.lower() not in _TYPES:
-            raise Wrong(found.start(3), f"unknown metric type {shown(text)}; allowed: {', '.join(sorted(_TYPES))}")
-        family.type = cast("FamilyType", text.lower())
+            text = f"second TYPE line for metric name {shown(found.name)}, or TYPE reported after samples"
+            raise Wrong(found.at, text)
+        family.type = found.type
 
     @staticmethod
     def _part(family: _Open, name: str, labels: Labels, sample: Sample, found: re.Match[str]) -> None:
@@ -179,7 +181,7 @@ class _Reader:
         suffix = name.removeprefix(family.name)
         bound_label = BOUND_LABEL[kind]
         bound = dict(labels).get(bound_label)
-        own = tuple(label for label in labels if label[0] != bound_label)
+        own = tuple(sorted(label for label in labels if label[0] != bound_label))
         if suffix in {"_sum", "_count"}:
             wanted_bound = False
         elif suffix == ("_bucket" if kind == "histogram" else ""):
@@ -202,6 +204,35 @@ class _Reader:
         if key in parts.bounds:
             raise Wrong(found.start(1), f"{bound_label}={shown(bound)} of {shown(family.name)} stands twice")
         parts.bounds[key] = float(int(sample.value)) if kind == "histogram" else sample.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Comment:
+    """A line with a type or, where that is None, with help; ``at`` is the index of its keyword."""
+
+    name: str
+    at: int
+    type: FamilyType | None
+    help: str
+
+
+def _read_comment(line: str) -> _Comment | None:
+    found = _COMMENT.fullmatch(line)
+    if found is None or not found[3]:
+        check_comment(line)
+        return None
+    keyword, name, text = found.groups()
+    if keyword == "HELP":
+        if bad := _BAD_ESCAPE.search(text):
+            raise Wrong(found.start(3) + bad.end() - 1, r"invalid escape sequence; allowed: \\ and \n")
+        return _Comment(name, found.start(1), None, _unescape(text))
+    if text.lower() not in _TYPES:
+        raise Wrong(found.start(3), f"unknown metric type {shown(text)}; allowed: {', '.join(sorted(_TYPES))}")
+    return _Comment(name, found.start(1), cast("FamilyType", text.lower()), "")
+
+
+# Whoever pushes sends the same help and types every time; one text for all of them also saves memory.
+_remembered_comment = lru_cache(maxsize=4_096)(_read_comment)
 
 
 def _read_labels(block: str, start: int) -> Labels:

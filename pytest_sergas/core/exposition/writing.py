@@ -64,31 +64,47 @@ def render_openmetrics(families: Sequence[Family]) -> bytes:
     return "".join(parts).encode() + OPENMETRICS_END
 
 
-def fragment(family: Family, key: Mapping[str, str]) -> bytes:
-    """Return the sample lines of ``family`` as the group with the grouping key ``key`` exposes them.
+class GroupWriter:
+    """Writes families as the group with one grouping key exposes them.
 
     The labels of the key overwrite those of a sample; without an instance there is an empty one. Labels are sorted,
     so that the same series is the same text.
-
-    Raises:
-        InconsistentError: two of the samples are the same series, or the key has a label that is the family's own.
     """
-    bound = BOUND_LABEL.get(family.type, "")
-    if bound in key:
-        raise InconsistentError(
-            f"the {family.type} {family.name!r} has a label {bound!r} of its own; it cannot be grouped by"
-        )
-    name, texts, lines, seen = family.name, _Texts(key), [], set()
-    for sample in family.samples:
-        labels, own = sample.labels, ""
-        if bound and labels and labels[-1][0] == bound:
-            labels, own = labels[:-1], f',{bound}="{labels[-1][1]}"'
-        series = f"{name}{sample.suffix}{{{texts[labels]}{own}}}"
-        if series in seen:
-            raise InconsistentError(f"the series {series} is there twice")
-        seen.add(series)
-        lines.append(f"{series} {number(sample.value)}\n")
-    return "".join(lines).encode()
+
+    def __init__(self, key: Mapping[str, str]) -> None:
+        self._key = key
+        self._texts: dict[Labels, str] = {}
+        self._series: dict[str, bytes] = {}
+
+    def fragment(self, family: Family) -> tuple[bytes, tuple[bytes, ...]]:
+        """Return the sample lines of ``family``, and what tells its series apart, as `series_of` does.
+
+        Raises:
+            InconsistentError: two of the samples are the same series, or the key has a label that is the family's own.
+        """
+        bound = BOUND_LABEL.get(family.type, "")
+        if bound in self._key:
+            raise InconsistentError(
+                f"the {family.type} {family.name!r} has a label {bound!r} of its own; it cannot be grouped by"
+            )
+        name, lines, series = family.name, [], {}
+        for sample in family.samples:
+            labels, own = sample.labels, ""
+            if bound and labels and labels[-1][0] == bound:
+                labels, own = labels[:-1], f',{bound}="{labels[-1][1]}"'
+            text = self._texts.get(labels)
+            if text is None:
+                text = self._texts[labels] = self.labels(labels)
+            if not bound or sample.suffix == "_count":
+                if text in series:
+                    raise InconsistentError(f"the series {name}{{{text}}} is there twice")
+                series[text] = self._series.setdefault(text, f"{{{text}}}".encode())
+            lines.append(f"{name}{sample.suffix}{{{text}{own}}} {number(sample.value)}\n")
+        return "".join(lines).encode(), tuple(series.values())
+
+    def labels(self, labels: Labels) -> str:
+        """Return what stands between the braces of a sample with these labels."""
+        return label_text(sorted({"instance": "", **dict(labels), **self._key}.items()))
 
 
 def series_of(name: str, kind: FamilyType, text: bytes) -> list[bytes]:
@@ -101,17 +117,6 @@ def series_of(name: str, kind: FamilyType, text: bytes) -> list[bytes]:
         lines = text.split(b"\n")[:-1]
         skip = len(name)
     return [line[skip : line.rindex(b" ")] for line in lines]
-
-
-class _Texts(dict[Labels, str]):
-    """Labels of a sample → what stands between its braces."""
-
-    def __init__(self, key: Mapping[str, str]) -> None:
-        self._key = key
-
-    def __missing__(self, labels: Labels) -> str:
-        text = self[labels] = label_text(sorted({"instance": "", **dict(labels), **self._key}.items()))
-        return text
 
 
 def _line(name: str, sample: Sample, timestamp: object) -> str:
