@@ -79,7 +79,7 @@ class Index:
         name, kind = piece.name, piece.type
         present = self._type(name)
         if present and present != kind:
-            raise InconsistentError(f"metric {name!r} is a {present} already, and a {kind} in this push")
+            raise InconsistentError(f"metric {name!r} has the type {present} already, and {kind} in this push")
         for suffix in SUFFIXES.get(kind, ()):
             if other := self._type(name + suffix):
                 raise InconsistentError(

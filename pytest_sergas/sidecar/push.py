@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Protocol
@@ -39,6 +40,8 @@ TTL_HEADER = "sergas-ttl"
 _SMALL_BYTES = 64 * 1024  # what is parsed within a few milliseconds, and so on the event loop
 _GZIP_MIN_BYTES = 1_024
 _GZIP_LEVEL = 1  # a page is ten times smaller with it, and a third more with the default, which takes five times longer
+_PLAINLY_ENCODED = re.compile(r"%2[fF]|(%2[eE])")
+_UNCLEAN = re.compile(r"//|/\.{1,2}(?:/|\Z)")
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ACCEPTED = re.compile(r"\s*([^;,\s]+)((?:\s*;[^,]*)?)")
 _QUALITY = re.compile(r";\s*q\s*=\s*([0-9.]+)")
@@ -64,6 +67,7 @@ def routes(engine: Pushed) -> list[Route]:
     """Return the routes of pushes and of what was pushed."""
     return [
         Route("/metrics/{key:path}", _GroupEndpoint(engine)),
+        Route("//{key:path}", _GroupEndpoint(engine)),
         Route("/metrics", _PageEndpoint(engine)),
         Route("/api/v1/metrics", _GroupsEndpoint(engine)),
         Route("/api/v1/status", _StatusEndpoint(engine)),
@@ -184,13 +188,15 @@ class _StatusEndpoint(_Endpoint):
 
 def _elsewhere(path: str, method: str) -> Response | None:
     """Return the answer to a path that is no group's: clean it, or there is nothing."""
-    if "//" in path:
-        return RedirectResponse(re.sub("//+", "/", path), 301)
-    head, slash, rest = path.removeprefix("/metrics/").partition("/")
-    if head not in {"job", "job@base64"} or not slash:
+    plain = _PLAINLY_ENCODED.sub(lambda found: "." if found[1] else "/", path)
+    if _UNCLEAN.search(plain):
+        slash = "/" if plain.endswith("/") else ""
+        return RedirectResponse("/" + posixpath.normpath(plain).strip("/") + slash, 301)
+    head, _, rest = path.removeprefix("/metrics/").partition("/")
+    if path == "/metrics/job/":
+        return RedirectResponse("/metrics/job", 301 if method == "GET" else 307)
+    if head not in {"job", "job@base64"} or not rest:
         return _refused(404, "404 page not found")
-    if not rest:
-        return RedirectResponse(path.rstrip("/"), 301 if method == "GET" else 307)
     return None
 
 

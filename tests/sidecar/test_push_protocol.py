@@ -166,7 +166,21 @@ CASES = [
     case("odd number of components", (post(f"{JOB}/a", b"m 1\n"), 400)),
     case("a slash at the end", (post(f"{JOB}/", b"m 1\n"), 200)),
     case("a slash at the end of an odd number", (post(f"{JOB}/a/b/", b"m 1\n"), 400)),
-    case("two slashes", (post("/metrics//job/j", b"m 1\n"), 301), (post(f"{JOB}/a//b", b"m 1\n"), 301)),
+    *(
+        case(f"unclean path {path}", (post(path, b"m 1\n"), 301))
+        for path in (
+            "/metrics//job/j",
+            "//metrics/job/j",
+            f"{JOB}//",
+            f"{JOB}/a//b",
+            f"{JOB}/a%2F%2Fb/c",
+            f"{JOB}/../k",
+            f"{JOB}/a/.",
+            f"{JOB}/a/./",
+            "/metrics/job/%2e%2e",
+        )
+    ),
+    case("empty job in base64 without a value", (post("/metrics/job@base64/", b"m 1\n"), 404)),
     *(case(f"improper name {name}", (post(f"{JOB}/{name}/v", b"m 1\n"), 400)) for name in ("a-b", "1a", "__x")),
     case("base64", (post("/metrics/job@base64/dGVzdC9qb2I=", b"m 1\n"), 200)),
     case("base64 without padding", (post("/metrics/job@base64/dGVzdC9qb2I", b"m 1\n"), 200)),
