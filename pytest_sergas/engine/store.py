@@ -376,6 +376,7 @@ def _take_lock(path: Path) -> sqlite3.Connection:
     _create_private(lock_path)
     lock = sqlite3.connect(lock_path, isolation_level=None, check_same_thread=False, timeout=0)
     try:
+        lock.execute("PRAGMA journal_mode = MEMORY")  # nothing is written, and no further file is wanted
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
