@@ -13,6 +13,7 @@ from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.page import Page, Source
+from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.store import Store
 
 
@@ -46,12 +47,14 @@ class Engine:
 
     store: Store
     groups: Groups
+    runs: Runs
     page: Page
+    sources: tuple[Source, ...]
     started: Now
 
     def __init__(self, settings: EngineSettings, sources: Sequence[Source] = ()) -> None:
         self.settings = settings
-        self._sources = sources
+        self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -68,15 +71,18 @@ class Engine:
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
+            self.runs = await Runs.load(self.store, _retention(self.settings.serve))
         except BaseException:
             await self.store.close()
             raise
-        self.page = Page(self.groups, (self.store, self.groups, *self._sources), self.started)
+        self.sources = (self.store, self.groups, self.runs, *self._others)
+        self.page = Page(self.groups, self.sources, self.started)
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     def follow(self, settings: EngineSettings) -> None:
         """Go on with other settings; what a running process cannot change stays as it is."""
         self.settings = settings
+        self.runs.retention = _retention(settings.serve)
 
     @property
     def is_ready(self) -> bool:
@@ -89,3 +95,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
+
+
+def _retention(settings: ServeSettings) -> Retention:
+    return Retention(settings.runs_kept, settings.runs_age_days)

@@ -28,6 +28,28 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        3,
+        (
+            # A test run: figures, condensed tests and document; see runs.py.
+            """
+            CREATE TABLE runs (
+                run_id TEXT PRIMARY KEY NOT NULL,
+                received_s REAL NOT NULL,
+                project TEXT NOT NULL,
+                branch TEXT NOT NULL,
+                commit_id TEXT NOT NULL,
+                started_s REAL,
+                finished_s REAL,
+                by_status TEXT NOT NULL,
+                flaky INTEGER NOT NULL,
+                digest BLOB NOT NULL,
+                tests BLOB NOT NULL,
+                document BLOB NOT NULL
+            )
+            """,
+        ),
+    ),
 )
 LATEST = MIGRATIONS[-1][0]
 

@@ -8,12 +8,20 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pytest_sergas.engine.engine import Engine
-from pytest_sergas.sidecar import push
+from pytest_sergas.sidecar import openapi, push, runs, status
 
 
 def create_app(engine: Engine) -> Starlette:
     """Return the application for an ``engine`` that somebody else starts and stops."""
-    return Starlette(routes=[*_probes(engine), *push.routes(engine)])
+    return Starlette(
+        routes=[
+            *_probes(engine),
+            *push.routes(engine),
+            *status.routes(engine),
+            *runs.routes(engine),
+            *openapi.routes(),
+        ]
+    )
 
 
 def _probes(engine: Engine) -> list[BaseRoute]:
