@@ -20,10 +20,18 @@ from pathlib import Path
 import pytest
 
 import pytest_sergas
-from pytest_sergas import cli, config
-from pytest_sergas.core.metrics import HELP
+from pytest_sergas import cli, collectors, config
+from pytest_sergas.collectors.container import Container
+from pytest_sergas.config import collect
+from pytest_sergas.config.collect import CollectSettings
+from pytest_sergas.config.file import read_file
+from pytest_sergas.core.metrics import HELP, Sample
+from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
+from pytest_sergas.engine import clock
+from pytest_sergas.engine.collection import Collection
+from pytest_sergas.engine.history import History
 from pytest_sergas.publishers import GROUP, endpoint
 from tests.servers.pushgateway import pushgateway
 
@@ -206,6 +214,71 @@ def test_commands_are_documented() -> None:
 
 def test_metrics_are_documented() -> None:
     assert first_cells("Metrics") == list(HELP)
+
+
+def test_keys_of_collecting_are_documented() -> None:
+    assert first_cells("Keys of collecting") == list(collect.KEYS)
+
+
+def test_keys_of_a_target_are_documented() -> None:
+    assert first_cells("Keys of a target") == list(collect.TARGET_KEYS)
+
+
+def test_defaults_of_collecting_are_those_that_the_readme_names() -> None:
+    defaults = collect.CollectSettings()
+    for name in collect.KEYS:
+        if found := re.search(r"default ([0-9]+)", row("Keys of collecting", name)):
+            assert getattr(defaults, name) == float(found[1])
+
+
+def test_collectors_are_documented() -> None:
+    assert sorted(first_cells("Collectors")) == sorted(entry_points(group=collectors.GROUP).names)
+
+
+def test_collector_of_the_readme_works_with_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = README[README.index("### Collectors") : README.index("### Collected metrics")]
+    for _, text in _BLOCK.findall(about):
+        found = _FILE.match(text)
+        assert found, text
+        (tmp_path / found[1]).parent.mkdir(exist_ok=True)
+        (tmp_path / found[1]).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = config.load_sections(read_file(tmp_path), ("collect",), environ={})["collect"].settings
+    context = collectors.Context(settings, tmp_path, {})
+    made = {source.name: source for source in collectors.find_all(context)}
+
+    assert made["scrape node 127.0.0.1:9100"].target == (("instance", "127.0.0.1:9100"), ("job", "node"))
+    [family] = families_of(made["shop.metrics:collect"].collector.collect(lambda: 60.0))
+    assert (family.name, family.samples) == ("business_conversion_rate", (Sample((("shop", "berlin"),), 2.5),))
+
+
+def test_collected_metrics_are_documented_with_their_types(tmp_path: Path) -> None:
+    for name, text in {
+        "memory.current": "1",
+        "memory.max": "2",
+        "memory.events": "oom_kill 0\n",
+        "cpu.max": "1 1",
+        "cpu.stat": "usage_usec 1\nthrottled_usec 1\n",
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    context = collectors.Context(CollectSettings(), tmp_path, {})
+    names = {"system", "disk", "process", "http_requests"}
+    found = [source.collector for source in collectors.find_all(context) if source.name in names]
+    families = [
+        family
+        for collector in (*found, Container(tmp_path, tmp_path))
+        for family in families_of(collector.collect(lambda: 60.0))
+    ]
+    families += Collection((), clock=clock.read).families(clock.read())
+    families += History(limit=2, max_age_s=300).families(clock.read())
+
+    documented = {
+        name: cells[1]
+        for line in section("Collected metrics").splitlines()
+        if (cells := [cell.strip() for cell in line.strip("|").split("|")])[0].startswith("`")
+        for name in re.findall(r"`([^`]+)`", cells[0])
+    }
+    assert documented == {family.name: family.type for family in families}
 
 
 def test_outcomes_are_documented() -> None:

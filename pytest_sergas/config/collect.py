@@ -152,7 +152,7 @@ def _check(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
         labels = (target.job, target.instance, tuple(sorted(target.labels.items())))
         if labels in seen:
             yield kinds.Wrong(
-                ("targets", str(number)),
+                ("targets", str(number), "url"),
                 target.url,
                 "job, instance and labels are those of another target; change one of them",
             )
