@@ -42,7 +42,8 @@ class Collector(Protocol):
     and until it is back it is not called again. What it returns replaces what it returned before; a series
     that it leaves out is gone. Any exception costs its own data only, and its text is shown to people:
     `CollectError` for a reason that says everything, and other exceptions are shown with their class.
-    It owns what it opens; nobody closes it.
+    It owns what it opens; nobody closes it. One that is equal to its predecessor when the configuration is read again
+    is not put in its place.
     """
 
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:

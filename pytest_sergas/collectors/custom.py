@@ -1,13 +1,15 @@
 """Functions and classes of yours: ``custom = ["shop.metrics:collect"]``, or `adapted` in a program.
 
 A function is called each time; a class is made once, without arguments, and its `collect` is called. Either
-may take ``remaining_s`` (see `Collector`), and returns `MonitoringMetric`s or families.
+may take ``remaining_s`` (see `Collector`), and returns `MonitoringMetric`s or families. Modules are also looked for
+in the directory of the configuration.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,9 @@ from pytest_sergas.errors import ConfigurationError
 def create(context: Context) -> Sequence[Source]:
     faults: list[str] = []
     sources = []
+    root = str(context.root.resolve())
+    if context.settings.custom and root not in sys.path:
+        sys.path.insert(0, root)  # a module beside the configuration is found, as other servers find applications
     for reference in dict.fromkeys(context.settings.custom):
         try:
             collector = adapted(_find(reference))

@@ -11,6 +11,7 @@ import math
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from pytest_sergas.collectors import Context, Measured, Source
 from pytest_sergas.core.exposition import number
@@ -32,6 +33,7 @@ def create(context: Context) -> Sequence[Source]:
     return [context.source("http_requests", requests, interval_s=0)]
 
 
+@dataclass(slots=True, kw_only=True)
 class HttpRequests:
     """Counts requests; may be told of them by any thread.
 
@@ -41,13 +43,13 @@ class HttpRequests:
             first: the histogram is that of a sample, and the counter stays exact.
     """
 
-    def __init__(self, *, max_endpoints: int = 100, duration_sampling: int = 1) -> None:
-        self._max_endpoints = max_endpoints
-        self._duration_sampling = duration_sampling
-        self._lock = threading.Lock()
-        self._endpoints: set[str] = set()
-        self._counts: dict[tuple[str, str, str], int] = {}
-        self._durations: dict[tuple[str, str], _Durations] = {}
+    max_endpoints: int = 100
+    duration_sampling: int = 1
+    # What was recorded is no part of what it is: one that is configured the same goes on with it.
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+    _endpoints: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _counts: dict[tuple[str, str, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _durations: dict[tuple[str, str], _Durations] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def record_http_request(self, method: str, endpoint: str, status: int, duration: float) -> None:
         """Count one request.
@@ -70,7 +72,7 @@ class HttpRequests:
             durations = self._durations.get((method, endpoint))
             if durations is None:
                 durations = self._durations[method, endpoint] = _Durations()
-            if durations.requests % self._duration_sampling == 0:
+            if durations.requests % self.duration_sampling == 0:
                 durations.add(duration)
             durations.requests += 1
 
@@ -87,8 +89,8 @@ class HttpRequests:
                 for sample in seen.samples((("method", method), ("endpoint", endpoint)))
             ]
         text = "Duration of HTTP requests in seconds"
-        if self._duration_sampling > 1:
-            text = f"{text}, of one request in {self._duration_sampling}"
+        if self.duration_sampling > 1:
+            text = f"{text}, of one request in {self.duration_sampling}"
         return [
             Family("http_requests_total", "counter", "Total HTTP requests", tuple(counts)),
             Family("http_request_duration_seconds", "histogram", text, tuple(durations)),
@@ -98,7 +100,7 @@ class HttpRequests:
         name = clean(str(endpoint), _ENDPOINT_LIMIT)
         if name in self._endpoints:
             return name
-        if len(self._endpoints) < self._max_endpoints:
+        if len(self._endpoints) < self.max_endpoints:
             self._endpoints.add(name)
             return name
         return OTHER

@@ -52,7 +52,7 @@ def _cpu_times() -> Mapping[str, float]:
 class System:
     """CPU use is that since the last time, and the first time that since it was made."""
 
-    before: Mapping[str, float] = field(default_factory=_cpu_times)
+    before: Mapping[str, float] = field(default_factory=_cpu_times, compare=False)
 
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
         del remaining_s
@@ -122,6 +122,8 @@ def _transfer() -> Iterator[MonitoringMetric]:
     import psutil
 
     for name, disk in psutil.disk_io_counters(perdisk=True).items():
+        if not disk.read_bytes and not disk.write_bytes:
+            continue  # a loop device that nobody uses; there are many
         labels = {"device": name}
         yield _metric("disk_read_bytes_total", disk.read_bytes, "Bytes read", labels)
         yield _metric("disk_written_bytes_total", disk.write_bytes, "Bytes written", labels)

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_sergas.collectors import CollectError, Collector, Measured, Source
+from pytest_sergas.collectors import CollectError, Measured, Source
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, check, families_of
@@ -82,9 +82,9 @@ class Collection:
             self._register(source)
 
     @property
-    def collectors(self) -> Mapping[str, Collector]:
-        """Name → collector."""
-        return {name: running.source.collector for name, running in self._running.items()}
+    def sources(self) -> Sequence[Source]:
+        """The sources, in the order in which they were added."""
+        return tuple(running.source for running in self._running.values())
 
     def add(self, source: Source) -> None:
         """Add a source; when collecting has begun, it is asked at once.
@@ -95,6 +95,20 @@ class Collection:
         running = self._register(source)
         if self._started:
             self._begin(running)
+
+    def follow(self, sources: Iterable[Source]) -> None:
+        """Go on with other sources: what is as before keeps what it has, the others end or begin."""
+        wanted = {source.name: source for source in sources}
+        for name, running in list(self._running.items()):
+            if wanted.get(name) != running.source:
+                del self._running[name]
+                if running.task is not None:
+                    running.task.cancel()
+                if self._history is not None and running.source.target is not None:
+                    self._history.record(name, self._clock(), {})
+        for name, source in wanted.items():
+            if name not in self._running:
+                self.add(source)
 
     async def start(self) -> None:
         """Begin; every source is asked at once, and this does not wait for them."""

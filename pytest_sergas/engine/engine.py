@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_sergas import collectors
+from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.history import History
 from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.store import Store
@@ -28,6 +33,7 @@ class EngineSettings:
     root: Path
     serve: ServeSettings = field(default_factory=ServeSettings)
     groups: GroupSettings = field(default_factory=GroupSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
 
     @property
     def store_path(self) -> Path | None:
@@ -48,6 +54,8 @@ class Engine:
     store: Store
     groups: Groups
     runs: Runs
+    history: History
+    collection: Collection
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -65,9 +73,13 @@ class Engine:
         """Open the store, then start what writes to it.
 
         Raises:
+            ConfigurationError: a collector cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
         self.started = clock.read()
+        collect = self.settings.collect
+        self.history = History(limit=collect.retention, max_age_s=collect.max_age)
+        self.collection = Collection(_collectors(self.settings), clock=clock.read, history=self.history)
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
@@ -75,12 +87,19 @@ class Engine:
         except BaseException:
             await self.store.close()
             raise
-        self.sources = (self.store, self.groups, self.runs, *self._others)
+        self.sources = (self.store, self.groups, self.runs, self.history, self.collection, *self._others)
         self.page = Page(self.groups, self.sources, self.started)
+        await self.collection.start()
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     def follow(self, settings: EngineSettings) -> None:
-        """Go on with other settings; what a running process cannot change stays as it is."""
+        """Go on with other settings; what a running process cannot change stays as it is.
+
+        Raises:
+            ConfigurationError: a collector cannot be used as it is configured; nothing has changed.
+        """
+        self.collection.follow(_collectors(settings))
+        self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
 
@@ -91,6 +110,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Stop what writes to the store, then close it."""
+        await self.collection.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -99,3 +119,7 @@ class Engine:
 
 def _retention(settings: ServeSettings) -> Retention:
     return Retention(settings.runs_kept, settings.runs_age_days)
+
+
+def _collectors(settings: EngineSettings) -> list[collectors.Source]:
+    return list(collectors.find_all(collectors.Context(settings.collect, settings.root, os.environ)))

@@ -183,6 +183,7 @@ class Process:
         """Read the configuration again and follow it; keep the one in force when it cannot be used."""
         try:
             loaded = self._read_again()
+            self._engine.follow(loaded.settings)
         except ConfigurationError as error:
             self._reload_succeeded = False
             _LOG.error("the configuration in force stays, because the new one cannot be used: %s", error)
@@ -208,7 +209,6 @@ class Process:
             loaded.web.tls.apply(self._context)
         self._connections.limits = _limits(after)
         self._guard.access = loaded.access()
-        self._engine.follow(loaded.settings)
         self._loaded = loaded
 
     def families(self, now: Now) -> tuple[Family, ...]:

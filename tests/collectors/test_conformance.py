@@ -108,3 +108,7 @@ def test_interval_and_timeout_are_those_of_the_configuration(tmp_path: Path) -> 
     made = {source.name: source for source in find_all(Context(settings, tmp_path, {}))}
 
     assert (made["system"].interval_s, made["system"].timeout_s) == (7.0, 3.0)
+
+
+def test_sources_that_are_configured_the_same_are_the_same(everything: Context) -> None:
+    assert list(find_all(everything)) == list(find_all(everything))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,18 @@ def test_configuration_names_functions_and_classes(tmp_path: Path) -> None:
     assert [values(source.collector.collect(plenty)) for source in made] == [{"custom_users{}": 1}] * 2
 
 
+def test_module_beside_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "metrics_beside.py").write_text("def collect(): return []\n", encoding="utf-8")
+
+    [source] = create(context(tmp_path, custom=("metrics_beside:collect",)))
+
+    assert values(source.collector.collect(plenty)) == {}
+
+
 def test_all_that_cannot_be_used_is_said_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_metrics.py").write_text("1 / 0\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     custom = ("broken_metrics:collect", "no_such_module:collect", f"{__name__}:missing", f"{__name__}:coroutine")
 
     with pytest.raises(ConfigurationError) as raised:

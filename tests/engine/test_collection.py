@@ -473,3 +473,37 @@ async def test_series_of_a_target_are_not_exposed_here_again() -> None:
 def test_status_is_up_without_a_reason() -> None:
     assert Status("mine", "").up
     assert not Status("mine", "why").up
+
+
+async def test_source_that_stays_the_same_keeps_what_it_has() -> None:
+    stays, goes, comes = Calling(list), Calling(list), Calling(list)
+    async with running(source(stays, "stays"), source(goes, "goes")) as collection:
+        for calling in (stays, goes):
+            await call_of(calling)
+        collection.follow([source(stays, "stays"), source(comes, "comes")])
+        await call_of(comes)
+
+        assert list(reasons(collection)) == ["stays", "comes"]
+        assert stays.calls == 1
+
+
+async def test_source_that_changes_begins_anew() -> None:
+    calling = Calling(list)
+    async with running(source(calling)) as collection:
+        await call_of(calling)
+        collection.follow([source(calling, timeout_s=1.0)])
+        await call_of(calling)
+
+        assert [source.timeout_s for source in collection.sources] == [1.0]
+
+
+async def test_series_of_a_target_that_is_no_more_vanish_at_once() -> None:
+    history = History(limit=100, max_age_s=HOUR_S)
+    selection = history.select([Matcher("job", "=~", ".+")])
+    ticking = Ticking()
+    collection = Collection([source(Calling(list), target=TARGET)], clock=ticking, history=history)
+    await collection.collect()
+    ticking.second = 1.0
+    collection.follow([])
+
+    assert [(series.name, series.at(1.0)) for series in history.find(selection)] == [("up", None)]
