@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 JOB = "/metrics/job/j"
 # What each server says of itself; pushed to both under the name of their own.
-OWN = ("go_", "process_", "promhttp_", "pushgateway_", "sergas_")
+OWN = ("container_", "go_", "process_", "promhttp_", "pushgateway_", "sergas_", "system_")
 TIMES = {"push_time_seconds", "push_failure_time_seconds"}
 
 PUT, POST, DELETE = "PUT", "POST", "DELETE"
