@@ -572,6 +572,7 @@ def test_pytest_help_explains_every_option(root: Path) -> None:
         "--sergas-markdown=FILE write a summary of the run for people to this file",
         "--sergas-textfile=FILE write the run's metrics to this file, for the textfile collector of node_exporter",
         "--sergas-push=URL push the run's metrics to the Pushgateway at this address",
+        "--sergas-sidecar=URL send the run and its metrics to the sidecar at this address",
     ):
         assert text in flat
 

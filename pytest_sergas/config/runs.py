@@ -59,6 +59,7 @@ class Settings:
     ctrf: str = ""
     markdown: str = ""
     textfile: str = ""
+    sidecar: str = ""
     push: str = ""
     push_labels: Mapping[str, str] = field(default_factory=dict)
     push_username: str = ""
@@ -257,6 +258,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.pattern(r".+\.prom", "a name that ends in .prom, because node_exporter reads no other"),
             "write the metrics for node_exporter to this file; none by default",
             '"build/sergas.prom"',
+        ),
+        "sidecar": Key(
+            address.text,
+            "send the run to this sidecar, and push the metrics there unless `push` names another place",
+            '"http://127.0.0.1:8000"',
         ),
         "push": Key(address.text, "push the metrics to this Pushgateway; none by default", '"http://127.0.0.1:9091"'),
         "push_labels": Key(

@@ -9,7 +9,7 @@ import pytest
 
 # Option → key of [tool.sergas]; those that name a file are relative to where the command was typed.
 FILES = {"--sergas-ctrf": "ctrf", "--sergas-markdown": "markdown", "--sergas-textfile": "textfile"}
-OTHERS = {"--sergas-push": "push", "--sergas-strict": "strict"}
+OTHERS = {"--sergas-push": "push", "--sergas-sidecar": "sidecar", "--sergas-strict": "strict"}
 
 
 def add(parser: pytest.Parser) -> None:
@@ -35,6 +35,7 @@ def add(parser: pytest.Parser) -> None:
         help="write the run's metrics to this file, for the textfile collector of node_exporter",
     )
     option("--sergas-push", metavar="URL", help="push the run's metrics to the Pushgateway at this address")
+    option("--sergas-sidecar", metavar="URL", help="send the run and its metrics to the sidecar at this address")
 
 
 def given(config: pytest.Config) -> dict[str, tuple[str, Any]]:

@@ -211,7 +211,15 @@ class Run:
             junit_path=Path(os.path.expandvars(junit)).expanduser().absolute() if junit else None,
             junit_prefix=self._config.getoption("junitprefix", None) or "",
             sources=self._loaded.sources,
+            cache=self._cache(),
         )
+
+    def _cache(self) -> Path | None:
+        if not self._config.pluginmanager.hasplugin("cacheprovider"):
+            return None
+        # Not through pytest's own object, which makes the directory at once: most runs keep nothing there.
+        directory = Path(os.path.expandvars(str(self._config.getini("cache_dir")))).expanduser()
+        return self._config.rootpath / directory / "d" / "sergas"
 
     def _record(self, session: pytest.Session, exitstatus: int) -> RunRecord:
         from pytest_sergas.plugin.environment import describe

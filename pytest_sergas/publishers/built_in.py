@@ -60,3 +60,11 @@ def textfile(context: Context) -> Publisher | None:
     from pytest_sergas.publishers.textfile import create
 
     return create(context)
+
+
+def sidecar(context: Context) -> Publisher | None:
+    if not context.settings.sidecar:
+        return None
+    from pytest_sergas.publishers.sidecar import create
+
+    return create(context)

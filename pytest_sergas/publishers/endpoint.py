@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from pytest_sergas.errors import PublishError
 from pytest_sergas.publishers import Context
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from urllib.error import HTTPError
 
 USERNAME = "SERGAS_PUSH_USERNAME"
@@ -35,6 +37,18 @@ TOKEN = "SERGAS_PUSH_TOKEN"  # noqa: S105  the name of a variable
 _REASON_LIMIT = 200
 _SECRET_LIMIT_BYTES = 64 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class AnsweredError(PublishError):
+    """It was answered, but not with success.
+
+    Args:
+        status: of the answer.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,22 @@ class Endpoint:
             timeout_s: seconds for each step (connecting, each read), not for all of them together.
 
         Raises:
-            PublishError: it was not answered with success; the text is the reason alone.
+            AnsweredError: it was answered, but not with success; the text is the reason alone.
+            PublishError: it was not answered; likewise.
         """
+        with self._answer(method, path, headers, body, timeout_s):
+            return
+
+    def fetch(self, path: str, timeout_s: float, limit_bytes: int) -> bytes:
+        """Return what is answered to a GET, at most ``limit_bytes`` of it; otherwise like `send`."""
+        with self._answer("GET", path, (), None, timeout_s) as answer:
+            body: bytes = answer.read(limit_bytes)
+            return body
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes | None, timeout_s: float
+    ) -> Iterator[HTTPResponse]:
         from http.client import HTTPException
         from urllib import request
         from urllib.error import HTTPError
@@ -77,10 +105,11 @@ class Endpoint:
         ):
             opener.add_handler(handler)
         try:
-            opener.open(asked, timeout=timeout_s).close()
+            with opener.open(asked, timeout=timeout_s) as answer:
+                yield answer
         except HTTPError as error:
             with error:
-                raise PublishError(self._clean(_answered(error))) from None
+                raise AnsweredError(self._clean(_answered(error)), error.code) from None
         except (OSError, HTTPException) as error:
             raise PublishError(self._clean(_failed(error))) from error
 

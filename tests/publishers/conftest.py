@@ -46,7 +46,7 @@ def run_of(*tests: TestRecord, **fields: Any) -> RunRecord:
 
 def context_for(root: Path, environ: Mapping[str, str] | None = None, **fields: Any) -> Context:
     """Return a context in ``root``; what is no field of `Context` is a setting."""
-    own = {name: fields.pop(name) for name in ("junit_path", "junit_prefix", "invocation") if name in fields}
+    own = {name: fields.pop(name) for name in ("junit_path", "junit_prefix", "invocation", "cache") if name in fields}
     return Context(Settings(**fields), environ or {}, root=root, **{"invocation": root, **own})
 
 

@@ -47,6 +47,7 @@ def test_only_the_terminal_is_loaded_without_settings() -> None:
         pytest.param("markdown", {"markdown": "run.md"}, id="markdown"),
         pytest.param("junit", {"junit_path": Path("junit.xml")}, id="junit"),
         pytest.param("pushgateway", {"push": "http://127.0.0.1:9091"}, id="pushgateway"),
+        pytest.param("sidecar", {"sidecar": "http://127.0.0.1:8000"}, id="sidecar"),
         pytest.param("textfile", {"textfile": "run.prom"}, id="textfile"),
     ],
 )

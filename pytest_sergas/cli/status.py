@@ -1,0 +1,106 @@
+"""``sergas status``: what a running sidecar says of itself, for people at a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_sergas.config import load
+from pytest_sergas.core.text import keep_start
+from pytest_sergas.errors import ConfigurationError, PublishError, SergasError
+
+HELP = "show what a running sidecar says: health, alerts, the last test run"
+EXAMPLES = """\
+The sidecar is the one at --url, else the key `sidecar` of the configuration,
+else http://127.0.0.1:8000. Credentials are those with which runs are sent:
+SERGAS_PUSH_TOKEN, or SERGAS_PUSH_USERNAME and SERGAS_PUSH_PASSWORD, or the
+files that push_token_file and push_password_file name.
+
+examples:
+  sergas status
+  sergas status --url http://ci.example.org:8000
+  sergas status --json | jq .tests.success_rate
+"""
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+PATH = "/api/monitoring/status"
+
+_WIDTH = 80
+_TIMEOUT_S = 10.0
+_LIMIT_BYTES = 256 * 1024 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", metavar="URL", help="where the sidecar is")
+    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    url, status = fetch(arguments.url)
+    if arguments.json:
+        print(json.dumps(status, indent=2))
+    else:
+        print("\n".join(to_lines(url, status)))
+    return 0
+
+
+def fetch(url: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the address that was asked, and the status.
+
+    Raises:
+        SergasError: it cannot be asked, or answers something else.
+    """
+    from pytest_sergas.publishers import Context
+    from pytest_sergas.publishers.endpoint import endpoint
+
+    here = Path.cwd()
+    given = {"sidecar": ("--url", url)} if url is not None else {}
+    loaded = load(here, environ=os.environ, options=given)
+    context = Context(loaded.settings, os.environ, here, here, sources=loaded.sources)
+    faults: list[str] = []
+    where = endpoint("sidecar", loaded.settings.sidecar or DEFAULT_URL, context, faults)
+    if faults:
+        raise ConfigurationError(tuple(faults))
+    try:
+        body = where.fetch(PATH, _TIMEOUT_S, _LIMIT_BYTES)
+    except PublishError as error:
+        raise SergasError(f"sergas: {where.url}: {error}; sergas serve starts a sidecar") from error
+    try:
+        status = json.loads(body)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict) or not {"health", "alerts", "metrics", "tests"} <= status.keys():
+        raise SergasError(f"sergas: {where.url}: what it answers is not the status of a sidecar; is it another server?")
+    return where.url, status
+
+
+def to_lines(url: str, status: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines for a terminal of 80 columns."""
+    health, alerts, tests = status["health"], status["alerts"], status["tests"]
+    yield _line("sidecar", f"{url} at {status.get('timestamp')}")
+    yield _line("health", f"{health['overall']['status']}: {health['overall']['message']}")
+    for name, component in sorted(health["individual"].items()):
+        yield _line("", f"{name}: {component['status']}, {component['message']}")
+    yield _line("alerts", f"{alerts['total_active']} active{_counted(alerts['by_level'])}")
+    yield _line("tests", _tests(tests))
+    yield _line("metrics", f"{len(status['metrics']['latest'])} values of its own")
+
+
+def _line(head: str, text: str) -> str:
+    return f"{head:<9}{keep_start(text, _WIDTH - 9)}"
+
+
+def _tests(tests: Mapping[str, Any]) -> str:
+    if not tests["total"]:
+        return "no run yet; pytest --sergas-sidecar URL sends one"
+    rate = tests["success_rate"]
+    succeeded = "none judged" if rate is None else f"{rate:.1f}% passed"
+    return f"{tests['total']} in the last run, {succeeded}{_counted(tests['by_status'])}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{count} {name}' for name, count in counts.items())})" if counts else ""
