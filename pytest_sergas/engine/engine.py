@@ -102,6 +102,7 @@ class Engine:
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
+        self.groups.settings = settings.groups
 
     @property
     def is_ready(self) -> bool:

@@ -134,6 +134,7 @@ class Groups:
     """All pushed groups; `load` makes it from what the store has.
 
     Attributes:
+        settings: in force from the next push on.
         index: what a push has to go together with.
         page: name → path → what that group has, as committed. Only `Groups` changes it.
     """
@@ -142,7 +143,7 @@ class Groups:
         self.index = Index()
         self.page: dict[str, dict[str, Piece]] = {}
         self._store = store
-        self._settings = settings
+        self.settings = settings
         self._committed: dict[str, Group] = {}
         self._staged: dict[str, Group | None] = {}
         self._count = 0
@@ -294,19 +295,19 @@ class Groups:
         return replace(self._empty(push), pushed_s=push.now.wall_s, failed_s=failed_s, pieces=pieces)
 
     def _empty(self, push: Push) -> Group:
-        ttl_s = self._settings.ttl_s(push.labels) if push.ttl_s is None else push.ttl_s or None
+        ttl_s = self.settings.ttl_s(push.labels) if push.ttl_s is None else push.ttl_s or None
         deadline_s = None if ttl_s is None else push.now.monotonic_s + ttl_s
         return Group(push.path, 0.0, 0.0, push.now.wall_s, ttl_s, deadline_s, {})
 
     def _check_bounds(self, before: Group | None, after: Group) -> None:
-        most = self._settings.max_groups
+        most = self.settings.max_groups
         if before is None and self._count >= most:
             raise BoundReachedError(
                 f"there are {most} groups, the most that max_groups allows; delete some, give them a time to live, or "
                 "raise it"
             )
         added = _series(after) - (_series(before) if before else 0)
-        most = self._settings.max_series
+        most = self.settings.max_series
         if added > 0 and self.index.series + added > most:
             raise BoundReachedError(
                 f"with {added} series more there are {self.index.series + added}, and max_series allows {most}; delete "
