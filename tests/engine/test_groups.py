@@ -291,7 +291,7 @@ async def test_groups_go_by_themselves_the_earliest_first(groups: Groups) -> Non
             gone.append(path)
             changed.set()
 
-    groups._publish = told  # type: ignore[assignment,method-assign]  # noqa: SLF001
+    groups._publish = told  # type: ignore[method-assign]  # noqa: SLF001
     now = START
     expiring = asyncio.create_task(groups.expire_for_ever(lambda: now))
     await push(groups, "late", "m 1\n", ttl_s=3600.0)

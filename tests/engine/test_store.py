@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -378,3 +381,32 @@ async def test_directory_that_is_missing_is_a_clear_error(tmp_path: Path) -> Non
     assert str(caught.value) == (
         f"the store {path} cannot be opened: No such file or directory; give a file that can be written"
     )
+
+
+# Loads what it needs as root, whose interpreter others may not even read.
+OPENED_BY_NOBODY = """\
+import asyncio, os, sys
+from pathlib import Path
+from pytest_sergas.engine.store import Store
+from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.errors import StoreError
+os.setuid(65534)
+try:
+    asyncio.run(Store.open(Path(sys.argv[1]), GroupSettings()))
+except StoreError as error:
+    print(error, end="")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+async def test_store_that_may_only_be_read_is_a_clear_error(path: Path) -> None:
+    await written(path, "a")
+    for file in path.parent.iterdir():
+        file.chmod(0o444)
+    for directory in (path.parent, *path.parent.parents[:2]):
+        directory.chmod(0o755)
+
+    command = [sys.executable, "-c", OPENED_BY_NOBODY, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: ASYNC221  as above
+
+    assert done.stdout == f"the store {path} cannot be opened: Permission denied; give a file that can be written"

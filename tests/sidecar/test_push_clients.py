@@ -106,7 +106,7 @@ def test_openmetrics_page_is_what_another_strict_reader_accepts(server: Sidecar)
     assert push(server.url, "/metrics/job/shop", PAGE.replace(b'le="0.5"', b'le="0.25"')).status == 200
     page = get(server.url, "/metrics", {"Accept": OPENMETRICS}).text
 
-    families = {family.name: family for family in text_string_to_metric_families(page)}
+    families = {family.name: family for family in text_string_to_metric_families(page)}  # type: ignore[no-untyped-call]  # theirs has no types
 
     assert families["shop_orders"].type == "counter"
     assert families["shop_queue"].type == "gauge"
