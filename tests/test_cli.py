@@ -100,7 +100,7 @@ def test_commands_are_the_modules_of_the_package() -> None:
     modules = (path.stem for path in Path(cli.__path__[0]).glob("*.py"))
 
     assert cli.command_names() == sorted(name for name in modules if not name.startswith("_"))
-    assert {"config", "init", "serve"} <= set(cli.command_names())
+    assert {"checks", "config", "init", "serve"} <= set(cli.command_names())
 
 
 @pytest.mark.parametrize("command", cli.command_names())
@@ -218,7 +218,9 @@ def test_starter_holds_every_key_and_explains_it(root: Path) -> None:
     lines = list(starter({}, head=""))
     written = tomllib.loads(uncommented(lines))
 
-    assert set(written) == {*config.KEYS, *filter(None, config.SECTIONS)}
+    sections = [config.find(name) for name in config.SECTIONS]
+    at_top = {key for section in sections if section.at_top for key in section.keys}
+    assert set(written) == {*config.KEYS, *at_top, *(section.table for section in sections if section.table)}
     assert set(written["types"]["unit"]) == set(TYPE_KEYS)
     assert set(written["types"]) == {test_type.value for test_type in TestType}
     for section, key, entry in every_key():

@@ -14,22 +14,25 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import pytest_sergas
-from pytest_sergas import cli, collectors, config
+from pytest_sergas import checks, cli, collectors, config
+from pytest_sergas.checks import postgresql, redis, sqlite
 from pytest_sergas.collectors.container import Container
 from pytest_sergas.config import collect
+from pytest_sergas.config.checks import CHECKS, COMMON
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import read_file
 from pytest_sergas.core.metrics import HELP, Sample
 from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
-from pytest_sergas.engine import clock
+from pytest_sergas.engine import checking, clock
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.history import History
 from pytest_sergas.publishers import GROUP, endpoint
@@ -287,6 +290,33 @@ def test_outcomes_are_documented() -> None:
 
 def test_publishers_are_documented() -> None:
     assert sorted(first_cells("Publishers")) == sorted(entry_points(group=GROUP).names)
+
+
+def test_checks_are_documented() -> None:
+    assert sorted(first_cells("Checks")) == sorted(entry_points(group=checks.GROUP).names)
+
+
+def test_keys_of_checking_are_documented() -> None:
+    assert first_cells("Keys of checking") == list(CHECKS.keys)
+    assert first_cells("Keys of a check") == list(COMMON)
+
+
+def test_options_of_checks_are_documented() -> None:
+    documented = first_cells("Options of a check")
+
+    assert documented == [f"{name}.{key}" for name in first_cells("Checks") for key in options_of(name)]
+
+
+def options_of(name: str) -> list[str]:
+    """Return the options of a kind of check."""
+    (entry,) = entry_points(group=checks.GROUP, name=name)
+    return list(import_module(entry.module).KEYS)
+
+
+def test_metrics_of_checks_are_documented() -> None:
+    measured = [name for name, *_ in (*postgresql.FIGURES, *redis.FIGURES)]
+
+    assert set(first_cells("Health metrics")) == {*checking.HELP, *measured, *sqlite.FIGURES}
 
 
 def test_public_names_are_documented() -> None:

@@ -85,17 +85,17 @@ def starter(paths: Mapping[TestType, Sequence[str]], *, head: str) -> Iterator[s
     yield "# pytest-sergas: what each type of test brings, and where runs go."
     yield "# A key that is commented out shows its default, or an example where it has none."
     yield "# `sergas config` shows what is in force."
-    for name in SECTIONS:
-        section = find(name)
-        table = ".".join(part for part in (head, name) if part)
+    sections = {name: find(name) for name in SECTIONS}
+    # What stands at the top level comes first: in TOML a table takes everything that follows it.
+    for name, section in sorted(sections.items(), key=lambda entry: bool(entry[1].table)):
+        table = ".".join(part for part in (head, section.table) if part)
         yield ""
-        if table:
+        if table and not section.at_top:
             yield f"[{table}]"
         for key, entry in section.keys.items():
             if (name, key) != ("", "types"):
                 yield from _key(key, entry.help, entry.example)
-        if not name:
-            yield from _types(paths, ".".join(part for part in (head, "types") if part))
+    yield from _types(paths, ".".join(part for part in (head, "types") if part))
 
 
 def _types(paths: Mapping[TestType, Sequence[str]], head: str) -> Iterator[str]:

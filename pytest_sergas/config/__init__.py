@@ -15,6 +15,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     runs       the plugin's section: the top level and the types
     serve      how the sidecar is reached, and what it keeps
     collect    what the sidecar measures, and whose pages it scrapes
+    checks     what is checked
     toml       values as TOML
 
 `SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
@@ -46,6 +47,7 @@ SECTIONS: dict[str, str] = {
     "serve": "pytest_sergas.config.serve:SERVE",
     "groups": "pytest_sergas.config.groups:GROUPS",
     "collect": "pytest_sergas.config.collect:COLLECT",
+    "checks": "pytest_sergas.config.checks:CHECKS",
 }
 
 
@@ -106,4 +108,8 @@ def find(name: str) -> Section[Any]:
 def _is_foreign(written: str) -> bool:
     """Whether a name at the top level is that of a section, or a name that the specification gives to its key."""
     others = [name for name in SECTIONS if name]
-    return written not in KEYS and (written in others or any(written in find(name).names for name in others))
+    return written not in KEYS and (written in others or any(_stands_at_top(written, find(name)) for name in others))
+
+
+def _stands_at_top(written: str, section: Section[Any]) -> bool:
+    return written in section.names or (section.at_top and written in section.keys)

@@ -59,6 +59,7 @@ class Section(Generic[T]):
         derive: key → (where from, value) for defaults that follow from what surrounds the file.
         check: what only shows when values meet, or beside the root directory.
         belongs: what to say about a key that is unknown where it stands but right elsewhere, or "".
+        at_top: whether the keys stand at the top level of the file, beside the plugin's.
     """
 
     name: str
@@ -69,10 +70,16 @@ class Section(Generic[T]):
     derive: Callable[[ConfigFile], Given] = _nothing
     check: Callable[[Mapping[str, Any], Path], Iterable[kinds.Wrong]] = _no_check
     belongs: Callable[[tuple[str, ...]], str] = _nowhere
+    at_top: bool = False
+
+    @property
+    def table(self) -> str:
+        """The table in which the keys stand, or "" for the top level."""
+        return "" if self.at_top else self.name
 
     def path(self, key: str) -> tuple[str, ...]:
         """Return the keys that lead to ``key`` from the top of the configuration."""
-        return (self.name, key) if self.name else (key,)
+        return (self.table, key) if self.table else (key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +147,14 @@ class _Values(Generic[T]):
         top, section = self._file.table, self._section
         if not section.name:
             return [(written, raw) for written, raw in top.items() if not is_foreign(written)]
+        if section.at_top:
+            return [(written, raw) for written, raw in top.items() if written in {*section.keys, *section.names}]
         if not isinstance(table := top.get(section.name, {}), dict):
             self._fault((section.name,), table, "allowed: a table")
         return [*self._own_table().items(), *((name, top[name]) for name in section.names if name in top)]
 
     def _own_table(self) -> Mapping[str, object]:
-        table = self._file.table.get(self._section.name, {}) if self._section.name else self._file.table
+        table = self._file.table.get(self._section.table, {}) if self._section.table else self._file.table
         return table if isinstance(table, dict) else {}
 
     def accept_written(self, written: str, raw: object) -> None:

@@ -7,7 +7,11 @@ import unicodedata
 
 _SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#].*", re.DOTALL)
-_SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook|authorization|cookie", re.IGNORECASE)
+# Among the words of a connection string.
+_SECRET_WORD = re.compile(
+    r"(\b[\w.-]{0,40}(?:passw|token|secret|credential|api_?key)[\w.-]{0,40}\s?=\s?)\S+", re.IGNORECASE
+)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 # Control characters, and those that turn the direction of writing: they would show a line that is not there.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -75,8 +79,9 @@ def redact_url(url: str) -> str:
     """Return ``url`` without user name, password and query, also when it lacks a scheme or is malformed.
 
     Everything before the last ``@`` goes, because a password may hold any character; an ``@`` in the path
-    therefore hides the host, which is the lesser evil.
+    therefore hides the host, which is the lesser evil. Of ``password=...`` the value goes.
     """
+    url = _SECRET_WORD.sub(r"\1***", url)
     before, at, rest = url.rpartition("@")
     scheme = _SCHEME.match(before)
     shown = f"{scheme[0] if scheme else ''}***@{rest}" if at else url

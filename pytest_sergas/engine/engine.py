@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_sergas import collectors
+from pytest_sergas.config.checks import ChecksSettings
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.checking import Checking, plan
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
@@ -34,6 +36,7 @@ class EngineSettings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     groups: GroupSettings = field(default_factory=GroupSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
+    checks: ChecksSettings = field(default_factory=ChecksSettings)
 
     @property
     def store_path(self) -> Path | None:
@@ -56,6 +59,7 @@ class Engine:
     runs: Runs
     history: History
     collection: Collection
+    checking: Checking
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -73,10 +77,11 @@ class Engine:
         """Open the store, then start what writes to it.
 
         Raises:
-            ConfigurationError: a collector cannot be used as it is configured.
+            ConfigurationError: a collector or a check cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
         self.started = clock.read()
+        planned = plan(self.settings.checks, self.settings.root)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.collection = Collection(_collectors(self.settings), clock=clock.read, history=self.history)
@@ -84,10 +89,13 @@ class Engine:
         try:
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
+            self.checking = Checking(planned, self.store, clock.read)
+            await self.checking.start()
         except BaseException:
             await self.store.close()
             raise
-        self.sources = (self.store, self.groups, self.runs, self.history, self.collection, *self._others)
+        own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking)
+        self.sources = (*own, *self._others)
         self.page = Page(self.groups, self.sources, self.started)
         await self.collection.start()
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
@@ -96,9 +104,11 @@ class Engine:
         """Go on with other settings; what a running process cannot change stays as it is.
 
         Raises:
-            ConfigurationError: a collector cannot be used as it is configured; nothing has changed.
+            ConfigurationError: a collector or a check cannot be used as it is configured; nothing has changed.
         """
+        planned = plan(settings.checks, settings.root)
         self.collection.follow(_collectors(settings))
+        self.checking.follow(planned)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
@@ -112,6 +122,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop what writes to the store, then close it."""
         await self.collection.stop()
+        await self.checking.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -29,6 +29,21 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        2,
+        (
+            # A stretch of time during which a component had one status; seconds since the epoch.
+            """
+            CREATE TABLE health_spans (
+                name TEXT NOT NULL,
+                status TEXT NOT NULL,
+                from_s REAL NOT NULL,
+                until_s REAL NOT NULL,
+                PRIMARY KEY (name, from_s)
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
+    (
         3,
         (
             # A test run: figures, condensed tests and document; see runs.py.

@@ -46,6 +46,7 @@ def document() -> dict[str, Any]:
             "/api/durations": {"get": _get("Median seconds of each test", _DURATIONS, _TESTS_QUERY)},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
+            "/health": {"get": _health()},
             "/-/healthy": {"get": _probe("Whether the process answers")},
             "/-/ready": {"get": _probe("Whether writes are taken")},
         },
@@ -97,6 +98,14 @@ _TEST = _object(
 _TESTS = _object({"tests": _list(_TEST)})
 _DURATIONS = _object({"durations": {"type": "object", "additionalProperties": NUMBER}})
 _COMPONENT = _object({"status": {"enum": ["healthy", "degraded", "unhealthy", "unknown"]}, "message": TEXT})
+_HEALTH_COUNTS = ("total_checks", "healthy_checks", "degraded_checks", "unhealthy_checks")
+_HEALTH = _object(
+    {
+        **_COMPONENT["properties"],
+        "component": {"const": "overall_system"},
+        "details": _object({**dict.fromkeys(_HEALTH_COUNTS, COUNT), "average_response_time": NUMBER}),
+    }
+)
 _SAMPLE = _object({"name": TEXT, "type": TEXT, "labels": {"type": "object"}, "value": {"type": ["number", "string"]}})
 _STATUS = _object(
     {
@@ -176,6 +185,12 @@ def _add() -> Schema:
             "503": _refusal("The store cannot be written"),
         },
     }
+
+
+def _health() -> Schema:
+    text = "How everything that is checked is, from the last results"
+    responses = {"200": _answer("Healthy or degraded", _HEALTH), "503": _answer("Something is unhealthy", _HEALTH)}
+    return {"summary": text, "responses": responses}
 
 
 def _probe(text: str) -> Schema:

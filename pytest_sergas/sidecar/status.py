@@ -18,8 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pytest_sergas.core.clock import Now
+from pytest_sergas.core.health import CheckResult
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.runs import KeptRun, Runs
 from pytest_sergas.sidecar.answers import answer, moment
@@ -33,6 +35,9 @@ class Parts(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def checking(self) -> Checking: ...
 
     @property
     def sources(self) -> Iterable[Source]: ...
@@ -54,8 +59,8 @@ async def document(engine: Parts, now: Now) -> dict[str, Any]:
     return {
         "timestamp": moment(now.wall_s),
         "health": {
-            "overall": {"status": "healthy", "message": "Overall system health: healthy (0/0 components healthy)"},
-            "individual": {},
+            "overall": _brief(engine.checking.overall()),
+            "individual": {name: _brief(result) for name, result in engine.checking.results().items()},
         },
         "alerts": {"total_active": 0, "by_level": {}, "by_source": {}},
         "metrics": {"latest": latest(own), "prometheus": (await engine.page.text(now)).decode()},
@@ -82,6 +87,10 @@ def figures(run: KeptRun | None) -> Mapping[str, Any]:
     if run is None:
         return {"total": 0, "success_rate": None, "by_status": {}}
     return {"total": run.total, "success_rate": run.success_percent, "by_status": dict(run.by_status)}
+
+
+def _brief(result: CheckResult) -> dict[str, str]:
+    return {"status": result.status.value, "message": result.message}
 
 
 def _text(value: float) -> str:

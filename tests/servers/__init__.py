@@ -7,6 +7,10 @@ nobody reads what was skipped.
     process.py      starts a server and waits until it is ready
     pushgateway.py  Debian's prometheus-pushgateway
     prometheus.py   Debian's prometheus and promtool
+    controlled.py   a server that a test stops, freezes and starts again
+    postgresql.py   Debian's PostgreSQL
+    redis.py        Debian's Redis
+    https.py        HTTPS with a certificate that is made for the moment
     ctrf.py         the reference validator of CTRF, for node
     gateways.py     what stands in for a Pushgateway that fails
 """

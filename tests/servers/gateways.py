@@ -6,6 +6,7 @@ Each is a real socket on a free port of 127.0.0.1; the context managers yield it
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -77,9 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(answer: Callable[[Received], Answer] = lambda _: Answer()) -> Iterator[Answering]:
-    """Answer each request with ``answer(request)``."""
+def answering(
+    answer: Callable[[Received], Answer] = lambda _: Answer(), *, tls: ssl.SSLContext | None = None
+) -> Iterator[Answering]:
+    """Answer each request with ``answer(request)``; over TLS where there is a context for it."""
     with Answering(answer) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -6,11 +6,14 @@
 #   tests/servers/install.sh [PROGRAM ...]      default: all
 set -euo pipefail
 
-# program | where it is inside its package | the package
+# program | where it is inside its package | the package | whether it needs libraries of other packages
 SERVERS="
-prometheus-pushgateway | usr/bin/prometheus-pushgateway | prometheus-pushgateway
-prometheus             | usr/bin/prometheus             | prometheus
-promtool               | usr/bin/promtool               | prometheus
+prometheus-pushgateway | usr/bin/prometheus-pushgateway    | prometheus-pushgateway
+prometheus             | usr/bin/prometheus                | prometheus
+promtool               | usr/bin/promtool                  | prometheus
+redis-server           | usr/bin/redis-server              | redis-server           | libraries
+initdb                 | usr/lib/postgresql/*/bin/initdb   | postgresql             | libraries
+postgres               | usr/lib/postgresql/*/bin/postgres | postgresql             | libraries
 "
 
 tools="$(cd "$(dirname "$0")/../.." && pwd)/.tools"
@@ -20,9 +23,10 @@ apt() {
     -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none "$@"
 }
 
-# Downloads and unpacks a package, unless that has been done.
+# Downloads and unpacks a package, with the packages that it needs and this system lacks where "libraries" is said,
+# unless that has been done.
 unpack() {
-  local package=$1 root="$tools/packages/$1"
+  local package=$1 libraries=$2 root="$tools/packages/$1" file
   [[ -d $root ]] && return
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     echo "this system has no apt-get" >&2
@@ -31,33 +35,69 @@ unpack() {
   echo "Downloading the package $package"
   mkdir -p "$tools/apt/lists/partial" "$tools/apt/cache/archives/partial" "$tools/packages"
   rm -rf "$tools/apt/download"
-  mkdir "$tools/apt/download"
+  mkdir -p "$tools/apt/download/partial"
   # One of many sources may be out of reach; whether it mattered, the download tells.
   if [[ -z $(find "$tools/apt/updated" -mtime -1 2>/dev/null) ]]; then
     apt update 2>/dev/null || true
     touch "$tools/apt/updated"
   fi
-  (cd "$tools/apt/download" && apt download "$package")
-  dpkg-deb --extract "$tools/apt/download/$package"_*.deb "$root.part"
+  if [[ $libraries ]]; then
+    # Nothing is installed; without the lock it needs no root.
+    apt -o Debug::NoLocking=1 -o Dir::Cache::archives="$tools/apt/download" \
+      install --download-only --reinstall --yes --no-install-recommends "$package" || return 1
+  else
+    (cd "$tools/apt/download" && apt download "$package") || return 1
+  fi
+  for file in "$tools/apt/download"/*.deb; do
+    dpkg-deb --extract "$file" "$root.part" || return 1
+  done
   mv "$root.part" "$root"
   rm -r "$tools/apt/download"
 }
 
+# Prints the first of the files that a pattern names, if there is one.
+first() {
+  local file
+  for file in $1; do
+    if [[ -x $file ]]; then
+      echo "$file"
+      return
+    fi
+  done
+}
+
+# A program that finds the libraries that were unpacked with it.
+wrap() {
+  local program=$1 root=$2 found=$3 directories
+  directories=$(find "$root" -name 'lib*.so*' -printf '%h\n' | sort -u | paste -sd:)
+  printf '#!/bin/sh\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\n' "$directories" "$found" >"$tools/bin/$program.part"
+  chmod 755 "$tools/bin/$program.part"
+  mv "$tools/bin/$program.part" "$tools/bin/$program"
+}
+
 provide() {
-  local program=$1 inside=$2 package=$3
+  local program=$1 inside=$2 package=$3 libraries=$4 found
   if [[ -x $tools/bin/$program ]] || command -v "$program" >/dev/null; then
     return
   fi
-  if ! unpack "$package"; then
+  mkdir -p "$tools/bin"
+  if found=$(first "/$inside") && [[ $found ]]; then # installed, but not on the PATH
+    ln -sf "$found" "$tools/bin/$program"
+    return
+  fi
+  if ! unpack "$package" "$libraries" || ! found=$(first "$tools/packages/$package/$inside") || [[ ! $found ]]; then
     echo "$program is missing; install the package $package, or put the program on the PATH" >&2
     return
   fi
-  mkdir -p "$tools/bin"
-  ln -sf "../packages/$package/$inside" "$tools/bin/$program"
+  if [[ $libraries ]]; then
+    wrap "$program" "$tools/packages/$package" "$found"
+  else
+    ln -sf "../packages/${found#"$tools/packages/"}" "$tools/bin/$program"
+  fi
 }
 
-while IFS=' |' read -r program inside package; do
+while IFS=' |' read -r program inside package libraries; do
   if [[ -n $program ]] && [[ $# == 0 || " $* " == *" $program "* ]]; then
-    provide "$program" "$inside" "$package"
+    provide "$program" "$inside" "$package" "$libraries"
   fi
 done <<<"$SERVERS"

@@ -1,0 +1,51 @@
+"""Whether somebody takes connections at an address."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_sergas.checks import Context
+from pytest_sergas.checks.options import Options
+from pytest_sergas.config.section import Key
+from pytest_sergas.core import kinds
+from pytest_sergas.core.health import CheckResult, HealthStatus
+
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "host": Key(kinds.text, "name or address", '"127.0.0.1"'),
+        "port": Key(kinds.whole(1, 65_535, "a port"), "the port", "5672"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    """Connects, and closes the connection at once."""
+
+    name: str
+    host: str
+    port: int
+    secrets: tuple[str, ...] = ()
+
+    def run(self, timeout_s: float) -> CheckResult:
+        place = f"{self.host}:{self.port}"
+        try:
+            socket.create_connection((self.host, self.port), timeout_s).close()
+        except TimeoutError:
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no connection within {timeout_s:g} s")
+        except socket.gaierror as error:
+            text = f"{place}: the name cannot be resolved: {error.strerror}"
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, text)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host that can have no such name
+            text = f"{place}: {getattr(error, 'strerror', None) or error}"
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, text)
+        return CheckResult(self.name, HealthStatus.HEALTHY, f"{place}: connected")
+
+
+def create(context: Context) -> TcpCheck:
+    options = Options(context, KEYS, required=("host", "port"))
+    options.done()
+    return TcpCheck(context.settings.name, **options.values)
