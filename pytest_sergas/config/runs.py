@@ -56,6 +56,8 @@ class Settings:
     max_workers: int | None = None
     exclusive_wait: float = 300.0
     strict: bool = False
+    measure: bool = True
+    measure_children: bool = False
     ctrf: str = ""
     markdown: str = ""
     textfile: str = ""
@@ -252,6 +254,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             "300",
         ),
         "strict": Key(kinds.boolean, "a test without a type is an error", "false"),
+        "measure": Key(kinds.boolean, "measure what each call costs; false switches budgets off, too", "true"),
+        "measure_children": Key(kinds.boolean, "count the memory of child processes, too", "false"),
         "ctrf": Key(kinds.text, "write the run to this CTRF file; none by default", '"build/run.ctrf.json"'),
         "markdown": Key(kinds.text, "write a summary for people to this file; none by default", '"build/run.md"'),
         "textfile": Key(

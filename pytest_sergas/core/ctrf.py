@@ -112,13 +112,13 @@ def _test(test: TestRecord) -> dict[str, Any]:
         document["message"] = last.message
     if last.trace:
         document["trace"] = last.trace
-    if test.retries:
+    if test.repeated:
         document["retries"] = test.retries
         document["flaky"] = test.outcome is Outcome.FLAKY
         document["retryAttempts"] = [
             _attempt(number, attempt) for number, attempt in enumerate(test.attempts[:-1], start=1)
         ]
-    document["extra"] = _phases(last)
+    document["extra"] = {**_phases(last), **_measured(last)}
     return document
 
 
@@ -137,11 +137,12 @@ def _passed_at_once(test: TestRecord, files: dict[str, str]) -> str:
     duration, start = _ms(setup_s + call_s + teardown_s), _ms(last.start_s)
     file = files.get(test.file) or files.setdefault(test.file, _quote(test.file))
     worker = f',"threadId":{_quote(last.worker)}' if last.worker else ""
+    measured = f",{_dumps(_measured(last))[1:-1]}" if last.measured is not None else ""
     return (
         f'{{"testId":{_quote(test.node_id)},"name":{_quote(test.name)},"status":"passed","rawStatus":"passed",'
         f'"duration":{duration},"start":{start},"stop":{start + duration},"type":{_quote(test.type)},"filePath":{file},'
         f'"suite":[{file}],"line":{test.line}{worker},"extra":{{"setupSeconds":{setup_s:.6f},'
-        f'"callSeconds":{call_s:.6f},"teardownSeconds":{teardown_s:.6f}}}}}'
+        f'"callSeconds":{call_s:.6f},"teardownSeconds":{teardown_s:.6f}{measured}}}}}'
     )
 
 
@@ -154,7 +155,12 @@ def _attempt(number: int, attempt: AttemptRecord) -> dict[str, Any]:
         "start": start,
         "stop": start + duration,
         **_present(message=attempt.message, trace=attempt.trace),
-        "extra": {"rawStatus": attempt.outcome.value, **_present(worker=attempt.worker), **_phases(attempt)},
+        "extra": {
+            "rawStatus": attempt.outcome.value,
+            **_present(worker=attempt.worker),
+            **_phases(attempt),
+            **_measured(attempt),
+        },
     }
 
 
@@ -167,6 +173,26 @@ def _phases(attempt: AttemptRecord) -> dict[str, float]:
     if attempt.teardown_s is not None:
         phases["teardownSeconds"] = round(attempt.teardown_s, 6)
     return phases
+
+
+def _measured(attempt: AttemptRecord) -> dict[str, Any]:
+    measured = attempt.measured
+    if measured is None:
+        return {}
+    cost: dict[str, Any] = {
+        "method": measured.method,
+        "wallSeconds": round(measured.wall_s, 6),
+        "undisturbedSeconds": round(measured.undisturbed_s, 6),
+        "cpuSeconds": round(measured.cpu_s, 6),
+        "childrenCpuSeconds": round(measured.children_cpu_s, 6),
+    }
+    if measured.peak_memory_bytes is not None:
+        cost["peakMemoryBytes"] = measured.peak_memory_bytes
+    if measured.uses:
+        cost["budgets"] = {
+            use.budget: {"used": round(use.used, 6), "allowed": round(use.allowed, 6)} for use in measured.uses
+        }
+    return {"measured": cost}
 
 
 def _environment(project: str, environment: Environment) -> dict[str, Any]:

@@ -22,7 +22,7 @@ FamilyType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
 LAST_SUCCESS = "sergas_last_success_timestamp_seconds"
 
 # Labels that only some of the samples have; as part of a grouping key they would make them collide.
-SAMPLE_LABELS = frozenset({"outcome", "le", "test"})
+SAMPLE_LABELS = frozenset({"budget", "outcome", "le", "test"})
 
 # From a trivial unit test to the built-in timeout.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -61,6 +61,15 @@ HELP: dict[str, tuple[FamilyType, str]] = {
     "sergas_wall_seconds": ("gauge", "Seconds during which at least one test of the type was running."),
     "sergas_test_duration_seconds": ("histogram", "Durations of the tests of the last run."),
     "sergas_slowest_test_seconds": ("gauge", "Durations of the slowest tests of the last run."),
+    "sergas_test_cpu_seconds": ("gauge", "CPU seconds that the calls of the tests of the last run used together."),
+    "sergas_test_peak_memory_bytes": (
+        "gauge",
+        "Most memory that the call of a test of the last run added at its peak.",
+    ),
+    "sergas_budget_use_ratio": (
+        "gauge",
+        "Largest share of a budget that a test of the last run used; above 1 is over.",
+    ),
     "sergas_last_run_timestamp_seconds": ("gauge", "When the last run ended, in seconds since the Unix epoch."),
     LAST_SUCCESS: ("gauge", "When the last run without a failure ended."),
 }
@@ -136,9 +145,27 @@ def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary)
     samples["sergas_slowest_test_seconds"] += [
         Sample((*key, ("test", name)), duration) for name, duration in slowest.items()
     ]
+    _add_measured(samples, key, summary)
     samples["sergas_last_run_timestamp_seconds"].append(Sample(key, run.finished_s))
     if succeeded(run, summary):
         samples[LAST_SUCCESS].append(Sample(key, run.finished_s))
+
+
+def _add_measured(samples: dict[str, list[Sample]], key: tuple[tuple[str, str], ...], summary: TypeSummary) -> None:
+    """Add what the attempts cost that decided; nothing where nothing was measured."""
+    measured = [test.last.measured for test in summary.tests if test.last.measured is not None]
+    if not measured:
+        return
+    samples["sergas_test_cpu_seconds"].append(Sample(key, sum(cost.all_cpu_s for cost in measured)))
+    peaks = [cost.peak_memory_bytes for cost in measured if cost.peak_memory_bytes is not None]
+    if peaks:
+        samples["sergas_test_peak_memory_bytes"].append(Sample(key, max(peaks)))
+    ratios: dict[str, float] = {}
+    for use in (use for cost in measured for use in cost.uses):
+        ratios[use.budget] = max(use.ratio, ratios.get(use.budget, 0.0))
+    samples["sergas_budget_use_ratio"] += [
+        Sample((*key, ("budget", budget)), ratio) for budget, ratio in sorted(ratios.items())
+    ]
 
 
 def _histogram(key: tuple[tuple[str, str], ...], values: Sequence[float]) -> list[Sample]:

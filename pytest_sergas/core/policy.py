@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.core import kinds
+from pytest_sergas.core.budgets import ATTEMPTS, Budgets, numbers
 from pytest_sergas.core.records import TestType
 from pytest_sergas.core.text import show_value
 
@@ -79,13 +80,13 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         "retries": Keyword(kinds.whole(0, 100, "repetitions"), "how often a failed test is repeated", "0"),
         "retry_delay": Keyword(_SECONDS_OR_NONE, "seconds to wait before a repetition", "0"),
         "retry_on": Keyword(kinds.exceptions, "repeat only after these exceptions; none for any", "[]"),
-        "max_duration": _later(_SECONDS, "seconds that the call may take; no limit by default", "2"),
-        "max_memory_mb": _later(_MEMORY, "MiB that the call may add at its peak; no limit by default", "100"),
-        "max_cpu": _later(_SECONDS, "CPU seconds that the call may use; no limit by default", "2"),
+        "max_duration": Keyword(_SECONDS, "seconds that the call may take; no limit by default", "2"),
+        "max_memory_mb": Keyword(_MEMORY, "MiB that the call may add at its peak; no limit by default", "100"),
+        "max_cpu": Keyword(_SECONDS, "CPU seconds that the call may use; no limit by default", "2"),
         "max_regression": _later(
             kinds.share, "how much slower than its history a test may be; no limit by default", '"20%"'
         ),
-        "budget_attempts": _later(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
+        "budget_attempts": Keyword(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
         "dependencies": _later(kinds.texts, "the checks that must pass before the test runs", "[]"),
         "exclusive": Keyword(kinds.boolean, "no other test of the run runs meanwhile", "false"),
         "paths": Keyword(kinds.texts, "directories or files whose tests have this type", "[]", in_marker=False),
@@ -179,6 +180,18 @@ class Policy:
         if parallel is not None and not parallel.value:
             return 1
         return None if limit is None else int(limit.value)
+
+    @property
+    def budgets(self) -> Budgets:
+        """What the call of the test may use."""
+
+        def limit(name: str) -> float | None:
+            choice = self.choices.get(name)
+            return None if choice is None else float(choice.value)
+
+        choice = self.choices.get("budget_attempts")
+        attempts, most = numbers(ATTEMPTS if choice is None else int(choice.value))
+        return Budgets(limit("max_duration"), limit("max_cpu"), limit("max_memory_mb"), attempts, most)
 
     @property
     def not_in_force(self) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 An attempt's outcome is folded from its phases (set-up, call, teardown), the worst phase last to speak:
 
-    crashed > timeout > failed (call) > error (set-up, teardown) > what the call said
+    crashed > timeout > failed (call) > error (set-up, teardown) > over_budget > what the call said
 
 A test's outcome is that of its last attempt, except that a test which passed after a failed attempt is
-``flaky``, never ``passed``.
+``flaky``, never ``passed``. An attempt that only its time budget failed is a sample, no failure, when others follow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from pytest_sergas.core.measurement import Measurement
 
 MESSAGE_LIMIT = 2_000
 TRACE_LIMIT = 16_000
@@ -56,8 +58,17 @@ class Outcome(StrEnum):
 FAILURES = frozenset({Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.OVER_BUDGET})
 SUCCESSES = frozenset({Outcome.PASSED, Outcome.FLAKY, Outcome.XFAILED, Outcome.XPASSED})
 
+# What an attempt may be without making its test flaky.
+_SAMPLES = frozenset({Outcome.OVER_BUDGET})
+
 # The worst phase decides; everything that is not a failure yields to any failure.
-_SEVERITY = {Outcome.CRASHED: 4, Outcome.TIMEOUT: 3, Outcome.FAILED: 2, Outcome.ERROR: 1}
+_SEVERITY = {
+    Outcome.CRASHED: 5,
+    Outcome.TIMEOUT: 4,
+    Outcome.FAILED: 3,
+    Outcome.ERROR: 2,
+    Outcome.OVER_BUDGET: 1,
+}
 
 
 class Phase(StrEnum):
@@ -69,7 +80,9 @@ class Phase(StrEnum):
     CRASH = "???"
 
 
-def phase_outcome(phase: str, reported: str, *, expected_to_fail: bool, timed_out: bool) -> Outcome:
+def phase_outcome(
+    phase: str, reported: str, *, expected_to_fail: bool, timed_out: bool, over_budget: bool = False
+) -> Outcome:
     """Return what one report says about its attempt.
 
     Args:
@@ -78,6 +91,7 @@ def phase_outcome(phase: str, reported: str, *, expected_to_fail: bool, timed_ou
             about to be repeated).
         expected_to_fail: the report carries an xfail reason.
         timed_out: the failure is pytest-timeout's.
+        over_budget: nothing but a budget failed the call.
     """
     if phase == Phase.CRASH:
         return Outcome.CRASHED
@@ -87,6 +101,8 @@ def phase_outcome(phase: str, reported: str, *, expected_to_fail: bool, timed_ou
         return Outcome.XFAILED if expected_to_fail else Outcome.SKIPPED
     if timed_out:
         return Outcome.TIMEOUT
+    if over_budget:
+        return Outcome.OVER_BUDGET
     return Outcome.FAILED if phase == Phase.CALL else Outcome.ERROR
 
 
@@ -112,6 +128,7 @@ class AttemptRecord:
         worker: the pytest-xdist worker, or "" for the only process.
         message: what went wrong, or why it was skipped; at most `MESSAGE_LIMIT` characters.
         trace: the failure as pytest shows it; at most `TRACE_LIMIT` characters.
+        measured: what its call cost; None where it was not measured.
     """
 
     outcome: Outcome
@@ -122,6 +139,7 @@ class AttemptRecord:
     worker: str = ""
     message: str = ""
     trace: str = ""
+    measured: Measurement | None = None
 
     @property
     def duration_s(self) -> float:
@@ -154,7 +172,13 @@ class TestRecord:
 
     @property
     def retries(self) -> int:
-        return len(self.attempts) - 1
+        """How often it was repeated because it had failed; samples for a time budget are not counted."""
+        return sum(attempt.outcome is not Outcome.OVER_BUDGET for attempt in self.attempts[:-1])
+
+    @property
+    def repeated(self) -> bool:
+        """Whether there is more than one attempt, for whatever reason."""
+        return len(self.attempts) > 1
 
     @property
     def start_s(self) -> float:
@@ -178,7 +202,7 @@ def final_outcome(attempts: Sequence[Outcome]) -> Outcome:
         IndexError: there is no attempt.
     """
     last = attempts[-1]
-    if last is Outcome.PASSED and len(attempts) > 1 and not FAILURES.isdisjoint(attempts[:-1]):
+    if last is Outcome.PASSED and len(attempts) > 1 and not (FAILURES - _SAMPLES).isdisjoint(attempts[:-1]):
         return Outcome.FLAKY
     return last
 

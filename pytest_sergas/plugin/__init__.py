@@ -7,6 +7,8 @@ In the order in which a test passes through it:
     types        item → type → policy
     timeouts     every attempt and phase guarded, by pytest-timeout
     retries      failed tests repeated, by pytest-rerunfailures
+    measuring    what each call costs (procfs, sampling)
+    budgets      verdicts on it, and more attempts where they need them
     gate         gated types first
     recorder     reports → records
     publishing   the record → every publisher, within one deadline

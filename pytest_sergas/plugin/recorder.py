@@ -33,6 +33,7 @@ from pytest_sergas.core.records import (
     worse,
 )
 from pytest_sergas.core.text import clean
+from pytest_sergas.plugin.measuring import OnReport, measurement
 from pytest_sergas.plugin.starts import Location, Starts
 
 _TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
@@ -44,6 +45,7 @@ class _Attempt:
     __slots__ = (
         "call_s",
         "ended",
+        "measured",
         "message",
         "outcome",
         "repeated",
@@ -63,6 +65,7 @@ class _Attempt:
         self.worker = worker
         self.message = ""
         self.trace = ""
+        self.measured: OnReport | None = None
         self.ended = False
         self.repeated = False
 
@@ -112,6 +115,7 @@ class Recorder:
             attempt.ended = True
         elif not hasattr(report, "context"):  # a subtest's time is part of the call's
             attempt.call_s = getattr(report, "duration", None)
+            attempt.measured = getattr(report, "sergas", None)
         if report.outcome != "passed" or hasattr(report, "wasxfail"):
             self._judge(attempt, report)
 
@@ -172,6 +176,7 @@ class Recorder:
             reported,
             expected_to_fail=hasattr(report, "wasxfail"),
             timed_out=_TIMEOUT.match(message) is not None,
+            over_budget=when == Phase.CALL and attempt.measured is not None and attempt.measured[-1],
         )
         folded = worse(attempt.outcome, outcome)
         if folded is not attempt.outcome or not attempt.message:
@@ -231,4 +236,5 @@ def _attempt(attempt: _Attempt) -> AttemptRecord:
         attempt.worker,
         attempt.message,
         attempt.trace,
+        None if attempt.measured is None else measurement(attempt.measured),
     )

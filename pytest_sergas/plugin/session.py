@@ -31,11 +31,13 @@ from pytest_sergas.publishers import Context, Publisher
 from pytest_sergas.version import VERSION
 
 if TYPE_CHECKING:
+    from pytest_sergas.plugin.measuring import Measuring
     from pytest_sergas.plugin.parallel import Parallel
 
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     """Register the parts that this process needs: collecting, recording, or both."""
+    from pytest_sergas.plugin.relabelling import Relabelling
     from pytest_sergas.plugin.report import Report
 
     register = config.pluginmanager.register
@@ -47,6 +49,8 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
         run = Run(config, loaded, collection, started_s)
         register(run, "sergas-run")
         register(Report(run), "sergas-report")
+        if loaded.settings.measure:
+            register(Relabelling(), "sergas-relabelling")
 
 
 class Applier(Protocol):
@@ -73,12 +77,25 @@ class Collection:
             from pytest_sergas.plugin.retries import Retries
 
             self._appliers.append(Retries(config))
+        self._measuring: Measuring | None = None
+        if loaded.settings.measure:
+            self._measuring = self._measure(config, loaded)
         gated = [kind.value for kind, table in loaded.settings.types.items() if table.enabled and table.gate]
         self._gates = {name: rank for rank, name in enumerate(gated)}
         self.types: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self.faults: list[str] = []
         self._coroutines: set[str] = set()
+
+    def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
+        from pytest_sergas.plugin.budgets import Judging
+        from pytest_sergas.plugin.measuring import Measuring
+
+        judging = Judging(repeats=self._engines.retries)
+        measuring = Measuring(judging, children=loaded.settings.measure_children)
+        config.pluginmanager.register(measuring, "sergas-measuring")
+        self._appliers.append(measuring)  # after the retries, which it adds to
+        return measuring
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -90,6 +107,8 @@ class Collection:
         self.faults = list(self._types.faults)
         if self._settings.strict and untyped:
             self.faults.append(untyped_fault(untyped))
+        if self._measuring is not None:
+            self.faults += self._measuring.faults(items)
         if self.faults:
             if not is_worker(config):
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
@@ -136,6 +155,8 @@ class Collection:
     def _note(self, policy: Policy) -> None:
         for keyword in policy.not_in_force:
             self.notes[f"{keyword} is recorded, but not yet in force in this version"] = None
+        if self._measuring is None and policy.budgets.any:
+            self.notes["budgets are not judged, because measure = false"] = None
         if self._engines.rival and policy.retries:
             self.notes[f"retries are left to the plugin {self._engines.rival!r}, which has its own flaky marker"] = None
 

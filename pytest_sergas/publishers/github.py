@@ -117,7 +117,7 @@ def _annotation(kind: str, test: TestRecord, root: Path, workspace: Path) -> str
         if test.line:
             properties["line"] = str(test.line)
     told = next((attempt.message for attempt in reversed(test.attempts) if attempt.message), "")
-    attempts = f" after {len(test.attempts)} attempts" if test.retries else ""
+    attempts = f" after {len(test.attempts)} attempts" if test.repeated else ""
     properties["title"] = f"{one_line(test.name, _TITLE_LIMIT)} ({test.type}): {test.outcome.value}{attempts}"
     return _command(kind, properties, told or "no message")
 

@@ -121,7 +121,7 @@ def _mend_cases(suite: Element, tests: Sequence[TestRecord], prefix: str) -> boo
     changed = bool(superfluous)
     for key, found in cases.items():
         belonging = records.get(key, [])
-        repeated = any(test.retries for test in belonging)
+        repeated = any(test.repeated for test in belonging)
         if len(belonging) == 1 and (repeated or len(found) > 1):
             superfluous.update(_join(found, belonging[0]))
             changed = True
@@ -141,10 +141,10 @@ def _by_key(
     found: dict[str, list[TestRecord]] = {}
     for test in tests:
         key = _address(test.node_id, prefix)
-        if key not in cases and test.retries and (cut := _CUT.search(key)):
+        if key not in cases and test.repeated and (cut := _CUT.search(key)):
             alike = [name for name in cases if name.startswith(key[: cut.start()]) and name.endswith(key[cut.end() :])]
             key = alike[0] if len(alike) == 1 else key
-        if key not in cases and test.retries:
+        if key not in cases and test.repeated:
             raise _Unlike(f"{test.node_id} was repeated and is not in it")
         found.setdefault(key, []).append(test)
     return found
@@ -170,7 +170,7 @@ def _address(node_id: str, prefix: str) -> str:
 def _join(cases: Sequence[Element], test: TestRecord) -> Sequence[Element]:
     """Make the first of a test's cases the only one; return the others."""
     only, others = cases[0], cases[1:]
-    earlier = min(test.retries, len(cases) - 1)
+    earlier = min(len(test.attempts) - 1, len(cases) - 1)
     attempts = [_outputs(case) for case in cases[:earlier]]
     deciding = cases[earlier:]
     attributes = {name: value for case in deciding for name, value in case.attrib.items()}
@@ -178,7 +178,7 @@ def _join(cases: Sequence[Element], test: TestRecord) -> Sequence[Element]:
     repeated = [
         _repetition(attempt, failed=test.outcome in FAILURES, output=attempts[number] if number < earlier else ())
         for number, attempt in enumerate(test.attempts[:-1])
-        if attempt.outcome in FAILURES
+        if attempt.outcome in FAILURES and (test.outcome in FAILURES or attempt.outcome is not Outcome.OVER_BUDGET)
     ]
     time_s = sum(float(case.get("time") or 0) for case in deciding)
     only.attrib.update(attributes)

@@ -176,7 +176,7 @@ def _failures(run: RunRecord, room_bytes: int) -> list[str]:
 
 
 def _failure(test: TestRecord) -> str:
-    attempts = f", {len(test.attempts)} attempts" if test.retries else ""
+    attempts = f", {len(test.attempts)} attempts" if test.repeated else ""
     place = f"{test.file}:{test.line}" if test.line else test.file
     head = f"<code>{html.escape(one_line(test.node_id, _NAME_LIMIT))}</code> {test.type} {test.outcome.value}{attempts}"
     where = f"{code(place)}\n\n" if place else ""

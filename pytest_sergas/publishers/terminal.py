@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sergas.core.measurement import Use
 from pytest_sergas.core.records import UNTYPED, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
     TypeSummary,
@@ -52,7 +53,7 @@ class Terminal:
         if all(summary.type == UNTYPED for summary in summaries):
             return Publication()
         total = overall(run) if len(summaries) > 1 else summaries[0]
-        trouble = (*_failed(total), *_flaky(run), *_ended_early(run), *_notes(run))
+        trouble = (*_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
         lines = (*_table(summaries, total), *trouble, *_slowest(summaries))
         return Publication(title="tests by type", lines=lines, brief=trouble)
 
@@ -97,6 +98,25 @@ def _pad(index: int, text: str) -> str:
 def _failed(total: TypeSummary) -> list[Line]:
     finer = finer_failures(total)
     return [(Segment("failed: "), Segment(finer, "red"))] if finer else []
+
+
+def _over_budget(run: RunRecord) -> list[Line]:
+    tests = [test for test in run.tests if test.outcome is Outcome.OVER_BUDGET]
+    lines = [line for test in tests[:_SHOWN] for line in _over_budget_test(test)]
+    more = len(tests) - _SHOWN
+    return [*lines, (Segment(f"over budget: and {more} more", "red"),)] if more > 0 else lines
+
+
+def _over_budget_test(test: TestRecord) -> list[Line]:
+    label = "over budget: "
+    line: Line = (Segment(label, "red"), Segment(keep_end(test.node_id, WIDTH - len(label))))
+    uses = test.last.measured.uses if test.last.measured is not None else ()
+    return [line, *[(Segment(f"       {_use(use)}"),) for use in uses if use.used > use.allowed]]
+
+
+def _use(use: Use) -> str:
+    unit = "MiB" if use.budget == "max_memory_mb" else "s"
+    return f"{use.budget} = {use.allowed:g}, used {use.used:.4g} {unit} ({use.ratio:.0%})"
 
 
 def _flaky(run: RunRecord) -> list[Line]:

@@ -1,0 +1,249 @@
+"""Budgets of a test, and the verdict on what it used, in a form that holds on a busy machine.
+
+Memory is what the kernel says, once: it is not repeated. Time is judged in this order:
+
+1. An attempt whose own figure is within the budget (wall time for ``max_duration``, CPU time of the process
+   and its children for ``max_cpu``) passes at once: noise only ever adds to it.
+2. Otherwise undisturbed time counts (CPU time for ``max_cpu``). The kernel's figure for the time that a thread
+   waited for a CPU errs both ways, so no single attempt decides: `Budgets.attempts` of them have to agree.
+3. Where they do not, two more are made, and the majority decides; that is what their median says.
+
+Each attempt is a whole one, with fresh fixtures; only attempts that passed otherwise are samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+from pytest_sergas.core.measurement import MIB, Measurement, Use
+
+ATTEMPTS = 3
+
+
+class Budget(StrEnum):
+    """What is limited, named by the keyword that limits it."""
+
+    DURATION = "max_duration"
+    CPU = "max_cpu"
+    MEMORY = "max_memory_mb"
+
+
+class Decision(StrEnum):
+    """What follows for the attempt."""
+
+    WITHIN = "within"
+    OVER = "over"
+    REPEAT = "repeat"
+
+
+class Reason(StrEnum):
+    """Why it follows."""
+
+    AT_ONCE = "the attempt's own figure is within the budget"
+    MEDIAN = "the median of the attempts"
+    TOO_FEW = "more attempts have to decide"
+    DISAGREE = "the attempts disagree, two more decide"
+    ONCE = "memory is not repeated"
+    NOT_MEASURED = "it was not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The budgets of one test; None is no limit.
+
+    Attributes:
+        duration_s, cpu_s: seconds for the call.
+        memory_mb: MiB at the peak of the call, above its start.
+        attempts: how many decide about time when they agree; an odd number.
+        most: how many decide when they do not; an odd number.
+    """
+
+    duration_s: float | None = None
+    cpu_s: float | None = None
+    memory_mb: float | None = None
+    attempts: int = 1
+    most: int = 1
+
+    @property
+    def any(self) -> bool:
+        return self.timed or self.memory_mb is not None
+
+    @property
+    def timed(self) -> bool:
+        """Whether more than one attempt may be needed."""
+        return self.duration_s is not None or self.cpu_s is not None
+
+
+def numbers(attempts: int, *, available: int | None = None) -> tuple[int, int]:
+    """Return how many attempts decide when they agree, and how many when they do not; both are odd.
+
+    Args:
+        attempts: what was asked for (`budget_attempts`); an even number counts as the next odd one.
+        available: how many attempts can be made at all; None for any number.
+    """
+    agree = attempts | 1
+    most = agree + 2 if agree > 1 else 1
+    if available is not None:
+        odd = max(1, available if available % 2 else available - 1)
+        agree, most = min(agree, odd), min(most, odd)
+    return agree, most
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is found about one budget."""
+
+    budget: Budget
+    decision: Decision
+    reason: Reason
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is decided about an attempt: the worst of the findings, with those that led to it.
+
+    Attributes:
+        text: why the attempt fails, as its reader sees it; "" for one that is within its budgets.
+    """
+
+    decision: Decision
+    findings: tuple[Finding, ...]
+    text: str = ""
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        return tuple(finding.use for finding in self.findings if finding.reason is not Reason.NOT_MEASURED)
+
+
+def judge(budgets: Budgets, samples: Sequence[Measurement], test_type: str) -> Verdict:
+    """Return the verdict on the last of ``samples``.
+
+    Args:
+        budgets: what is allowed.
+        samples: the attempts that passed but for their time budget, oldest first; at least one.
+        test_type: whose table holds the budgets, for the text.
+    """
+    findings = tuple(_findings(budgets, samples))
+    found = {finding.decision for finding in findings}
+    decision = next(
+        (decision for decision in (Decision.OVER, Decision.REPEAT) if decision in found),
+        Decision.WITHIN,
+    )
+    if decision is Decision.WITHIN:
+        return Verdict(decision, findings)
+    guilty = [finding for finding in findings if finding.decision is decision]
+    return Verdict(decision, findings, _text(guilty, budgets, samples, test_type))
+
+
+def _findings(budgets: Budgets, samples: Sequence[Measurement]) -> list[Finding]:
+    last = samples[-1]
+    findings = []
+    if budgets.memory_mb is not None:
+        findings.append(_memory(budgets.memory_mb, last))
+    if budgets.duration_s is not None:
+        values = [sample.undisturbed_s for sample in samples]
+        findings.append(_time(Budget.DURATION, budgets, budgets.duration_s, last.wall_s, values))
+    if budgets.cpu_s is not None:
+        values = [sample.all_cpu_s for sample in samples]
+        findings.append(_time(Budget.CPU, budgets, budgets.cpu_s, last.all_cpu_s, values))
+    return findings
+
+
+def _memory(allowed_mb: float, last: Measurement) -> Finding:
+    if last.peak_memory_bytes is None:
+        use = Use(Budget.MEMORY.value, 0.0, allowed_mb)
+        return Finding(Budget.MEMORY, Decision.WITHIN, Reason.NOT_MEASURED, use)
+    used_mb = last.peak_memory_bytes / MIB
+    decision = Decision.OVER if used_mb > allowed_mb else Decision.WITHIN
+    return Finding(Budget.MEMORY, decision, Reason.ONCE, Use(Budget.MEMORY.value, used_mb, allowed_mb))
+
+
+def _time(budget: Budget, budgets: Budgets, allowed_s: float, own_s: float, values: Sequence[float]) -> Finding:
+    if own_s <= allowed_s:
+        return Finding(budget, Decision.WITHIN, Reason.AT_ONCE, Use(budget.value, own_s, allowed_s))
+    decision, reason = decide([value > allowed_s for value in values], budgets.attempts, budgets.most)
+    return Finding(budget, decision, reason, Use(budget.value, median(values), allowed_s))
+
+
+def decide(over: Sequence[bool], attempts: int, most: int) -> tuple[Decision, Reason]:
+    """Return what attempts that were over the limit, or not, amount to.
+
+    Args:
+        over: of each attempt, whether it was; at least one.
+        attempts: how many decide when they agree.
+        most: how many decide when they do not; odd.
+    """
+    if len(over) < attempts:
+        return Decision.REPEAT, Reason.TOO_FEW
+    times_over = sum(over)
+    majority = most // 2 + 1
+    if times_over == len(over) or times_over >= majority:
+        return Decision.OVER, Reason.MEDIAN
+    if times_over == 0 or len(over) - times_over >= majority:
+        return Decision.WITHIN, Reason.MEDIAN
+    return Decision.REPEAT, Reason.DISAGREE
+
+
+def _text(guilty: Sequence[Finding], budgets: Budgets, samples: Sequence[Measurement], test_type: str) -> str:
+    lines = [_headline(finding, len(samples)) for finding in guilty]
+    timed = [finding for finding in guilty if finding.budget is not Budget.MEMORY]
+    if timed:
+        lines += _table(samples)
+    if any(finding.budget is Budget.DURATION for finding in guilty):
+        lines.append(_what_counts(samples[-1]))
+    if guilty[0].decision is Decision.REPEAT:
+        needed = budgets.most if guilty[0].reason is Reason.DISAGREE else budgets.attempts
+        lines.append(f"Not decided yet, because {guilty[0].reason.value}: {len(samples)} of {needed} are made.")
+    names = " and ".join(finding.budget.value for finding in guilty)
+    lines.append(
+        f"Make the call cheaper, or allow it more: {names} in the test's marker, or in [tool.sergas.types.{test_type}]."
+    )
+    return "\n".join(lines)
+
+
+def _headline(finding: Finding, attempts: int) -> str:
+    use = finding.use
+    over = f"{_quantity(finding.budget, use.used - use.allowed)} or {use.ratio - 1:.0%} more"
+    allowed = f"{use.budget} = {use.allowed:g}"
+    used = _quantity(finding.budget, use.used)
+    if finding.budget is Budget.MEMORY:
+        return f"over budget: {allowed} (MiB), and the call added {used} at its peak, {over}"
+    verb = "took" if finding.budget is Budget.DURATION else "used"
+    by = "the median of the attempts" if attempts > 1 else "the attempt"
+    if use.used <= use.allowed:
+        return f"over budget: {allowed} (seconds), and the attempt's wall time is more; {by} {verb} {used} undisturbed"
+    return f"over budget: {allowed} (seconds), and {by} {verb} {used}, {over}"
+
+
+def _what_counts(sample: Measurement) -> str:
+    if sample.method.startswith("wall"):
+        return "Here the system does not say how long a test waits for a CPU: wall time counts."
+    return "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU."
+
+
+def _table(samples: Sequence[Measurement]) -> list[str]:
+    rows = [("attempt", "wall", "undisturbed", "CPU", "waited for a CPU")]
+    rows += [
+        (
+            str(number),
+            _seconds(sample.wall_s),
+            _seconds(sample.undisturbed_s),
+            _seconds(sample.all_cpu_s),
+            f"{_seconds(sample.waited_s)} ({sample.waited_s / sample.wall_s if sample.wall_s else 0:.0%})",
+        )
+        for number, sample in enumerate(samples, start=1)
+    ]
+    widths = (9, 11, 13, 11, 20)
+    return ["".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _quantity(budget: Budget, value: float) -> str:
+    return f"{value:.1f} MiB" if budget is Budget.MEMORY else _seconds(value)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"

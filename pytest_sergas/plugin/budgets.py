@@ -1,0 +1,193 @@
+"""Budgets over a test's attempts: samples are kept, judged, and repeated by pytest-rerunfailures.
+
+An attempt that is over its time budget fails with `BudgetExceeded`. Whether it is repeated is the verdict's
+answer, given to pytest-rerunfailures as the condition of a ``flaky`` marker; every other failure gets the
+answer that it would have had without us: the number, the delay, the filters and the condition of the marker
+that stood there, or of the command line.
+
+An attempt that only its time budget failed is a sample. It makes nothing flaky: neither in the records, nor
+for ``--fail-on-flaky``, nor in the line of counts, where it is "sampled" instead of "rerun".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from _pytest.outcomes import Failed  # pytest.fail.Exception, which type checkers do not know
+
+from pytest_sergas.core.budgets import Budgets, Decision, Verdict, judge, numbers
+from pytest_sergas.core.measurement import Measurement
+from pytest_sergas.plugin.types import Typed
+
+
+class BudgetExceeded(Failed):
+    """A call used more than its budget allows, or may have and is to be repeated; the text says all of it."""
+
+    # As pytest's own: the text begins with the name alone.
+    __module__ = "builtins"
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.text, pytrace=False)
+        self.repeat = verdict.decision is Decision.REPEAT
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of a test that has budgets while it runs.
+
+    Attributes:
+        samples: the attempts that passed but for their budgets.
+        over: the numbers of those attempts that nothing but a budget failed.
+    """
+
+    samples: list[Measurement] = field(default_factory=list)
+    over: set[int] = field(default_factory=set)
+
+
+_STATE = pytest.StashKey[_State]()
+
+
+class Judging:
+    """Judges each attempt of the tests with budgets; registers itself with the first of them.
+
+    Args:
+        repeats: whether pytest-rerunfailures can repeat a test here.
+    """
+
+    def __init__(self, *, repeats: bool) -> None:
+        self._repeats = repeats
+        self._known: dict[Typed, Budgets] = {}
+        self._types: dict[str, str] = {}
+
+    def assign(self, item: pytest.Item, typed: Typed) -> Budgets:
+        """Return the budgets of ``item``, and let pytest-rerunfailures repeat it as they ask.
+
+        Called after the retries of its policy have been put onto it.
+        """
+        budgets = self._known.get(typed)
+        if budgets is None:
+            budgets = self._known[typed] = typed.policy.budgets
+        if not budgets.any:
+            return budgets
+        if not self._types:
+            item.config.pluginmanager.register(self, "sergas-budgets")
+        self._types[item.nodeid] = typed.policy.type
+        if not self._repeats:
+            return replace(budgets, attempts=1, most=1)
+        attempts, most = numbers(budgets.attempts, available=_available(item))
+        extra = most - 1 if budgets.timed else 0
+        condition = _Condition(item)
+        # Memory is not repeated: not even by the retries of the test.
+        if extra or condition.retries:
+            item.add_marker(_marker(item, condition, extra=extra), append=False)
+        return replace(budgets, attempts=attempts, most=most)
+
+    def judge(self, item: pytest.Item, budgets: Budgets, measurement: Measurement) -> Verdict:
+        """Return the verdict on an attempt that passed otherwise."""
+        state = item.stash.setdefault(_STATE, _State())
+        state.samples.append(measurement)
+        verdict = judge(budgets, state.samples, self._types[item.nodeid])
+        if _expected_to_fail(item):
+            return Verdict(Decision.WITHIN, verdict.findings)
+        if verdict.text:
+            state.over.add(_number(item))
+        return verdict
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if item.nodeid not in self._types:
+            return (yield)
+        state = item.stash[_STATE] = _State()
+        result = yield
+        count = _number(item)
+        if count > 1 and count - len(state.over) <= 1:
+            item.execution_count = 1  # type: ignore[attr-defined]  # what --fail-on-flaky looks at
+        return result
+
+
+def _expected_to_fail(item: pytest.Item) -> bool:
+    """Whether an xfail mark is in force: such a test is measured, not judged."""
+    from _pytest.skipping import xfailed_key
+
+    return item.stash.get(xfailed_key, None) is not None
+
+
+def _number(item: pytest.Item) -> int:
+    """Return the number of the attempt that is going on, as pytest-rerunfailures counts."""
+    number: int = getattr(item, "execution_count", 1)
+    return number
+
+
+def _marker(item: pytest.Item, condition: _Condition, *, extra: int) -> pytest.MarkDecorator:
+    """Return the ``flaky`` marker that repeats ``item`` as it would be anyway, and for its time budget.
+
+    Args:
+        extra: how many more attempts the budget may need.
+    """
+    import pytest_rerunfailures as engine
+
+    config = item.config
+    reruns = condition.retries
+    if config.getoption("reruns_mode") == "append":  # then the engine adds its own number to that of any marker
+        reruns -= engine._get_global_reruns(config) or 0  # noqa: SLF001  it has no public way to ask
+    mark: pytest.MarkDecorator = pytest.mark.flaky(
+        reruns=reruns + extra,
+        reruns_delay=engine.get_reruns_delay(item),
+        reruns_delay_backoff_factor=engine.get_reruns_delay_backoff_factor(item),
+        # Filters would keep a budget from being repeated; the condition asks them about everything else.
+        only_rerun=[],
+        rerun_except=[],
+        condition=condition,
+    )
+    return mark
+
+
+class _Condition:
+    """Whether a failed attempt is repeated.
+
+    pytest-rerunfailures asks once for each phase that failed, with None for a subtest.
+    """
+
+    def __init__(self, item: pytest.Item) -> None:
+        import pytest_rerunfailures as engine
+
+        self._item = item
+        self._engine: Any = engine
+        self._mark = item.get_closest_marker("flaky")
+        self._only = engine._get_rerun_filter_regex(item, "only_rerun")  # noqa: SLF001  nor for these
+        self._except = engine._get_rerun_filter_regex(item, "rerun_except")  # noqa: SLF001
+        self.retries: int = engine.get_reruns_count(item) or 0
+
+    def __call__(self, error: BaseException | None) -> bool:
+        item, over = self._item, self._item.stash[_STATE].over
+        if getattr(item, "_test_failed_statuses", {}).get("teardown"):
+            over.discard(_number(item))  # more than a budget has failed
+        elif isinstance(error, BudgetExceeded):
+            return error.repeat
+        return _number(item) - len(over) <= self.retries and self._before(error)
+
+    def _before(self, error: BaseException | None) -> bool:
+        """Return what filters and condition would have said without us."""
+        caught = SimpleNamespace(value=error) if error is not None else None
+        if self._only and not self._engine._matches_any_rerun_error(self._only, caught):  # noqa: SLF001
+            return False
+        if self._except and self._engine._matches_any_rerun_except_error(self._except, caught):  # noqa: SLF001
+            return False
+        if self._mark is None or "condition" not in self._mark.kwargs:
+            return True
+        condition = self._mark.kwargs["condition"]
+        return bool(self._engine.evaluate_condition(self._item, self._mark, condition, caught))
+
+
+def _available(item: pytest.Item) -> int | None:
+    """Return how many attempts pytest-rerunfailures can make of ``item``; None for any number."""
+    config = item.config
+    excluded = config.getoption("rerun_exclude_path") or []
+    if any(item.path.is_relative_to(config.rootpath / path) for path in excluded):
+        return 1
+    forced: int | None = config.getoption("force_reruns")
+    return None if forced is None else forced + 1

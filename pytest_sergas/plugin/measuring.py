@@ -1,0 +1,206 @@
+"""What the call of every typed test costs: wall, undisturbed and CPU time, and the peak of memory.
+
+    what                     Linux                                elsewhere
+    undisturbed time         wall - run delay (`RunDelay`)        wall time
+    CPU time                 of the process, and of the children that it waited for
+    peak of memory           the kernel's mark (`HighWaterMark`)  looked at again and again (`Sampling`)
+
+The mark is set back at the start of each call: code under test that reads ``VmHWM`` or ``ru_maxrss`` sees it.
+Only the call is measured, innermost: what fixtures and other plugins do is not part of it.
+
+A measurement travels on its report as a plain tuple, ``report.sergas``, because that is what pytest-xdist
+carries from worker to controller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from pytest_sergas.core.budgets import Budgets
+from pytest_sergas.core.measurement import Measurement, Use
+from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
+from pytest_sergas.plugin.types import TYPED, Typed
+
+if TYPE_CHECKING:
+    from pytest_sergas.plugin.procfs import RunDelay
+
+Taken = tuple[str, float, float, float, float, int | None]
+# On a report: what was taken, (budget, used, allowed) of each that was judged, and whether one was exceeded.
+OnReport = tuple[Taken, tuple[tuple[str, float, float], ...], bool]
+
+_BUDGETS = pytest.StashKey[Budgets]()
+
+
+class Memory(Protocol):
+    """A way to find the peak of memory: `start`, then `stop_bytes`, one measurement at a time."""
+
+    name: str
+
+    def start(self, *, exact: bool) -> None: ...
+
+    def stop_bytes(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Meter:
+    """Measures one call at a time, by the best way that there is here.
+
+    Args:
+        children: count the memory of child processes, too.
+
+    Attributes:
+        method: how it measures, as the records say it.
+        fault: why memory cannot be measured here, or "".
+    """
+
+    def __init__(self, *, children: bool = False) -> None:
+        self._delay = _run_delay()
+        self._memory, self.fault = _memory(children=children)
+        self._children: Memory | None = None
+        if children and self._memory is not None and self._memory.name != "sampling":
+            from pytest_sergas.plugin.sampling import Sampling
+
+            self._children = Sampling(own=False, children=True)
+        self._children_cpu_s = _children_cpu()
+        memory = self._memory.name if self._memory else "no memory"
+        both = "+children by sampling" if self._children else ""
+        self.method = f"{self._delay.name if self._delay else 'wall'}+{memory}{both}"
+        self._begun: tuple[float, float, float, float, float] = (0.0,) * 5
+
+    def start(self, *, exact: bool) -> None:
+        """Begin; ``exact`` for a test with a memory budget."""
+        if self._memory is not None:
+            self._memory.start(exact=exact)
+        if self._children is not None:
+            self._children.start(exact=exact)
+        cpu_s, children_s = time.process_time(), self._children_cpu_s()
+        # The clock outermost: read inside, a preemption between the two would be taken off time that was not counted.
+        start_s = time.perf_counter()
+        thread_s = time.thread_time()
+        self._begun = (cpu_s, children_s, start_s, thread_s, self._delay.read_s() if self._delay else 0.0)
+
+    def stop(self) -> Taken:
+        """End, and return the fields of a `Measurement`, in its order, without the uses."""
+        cpu_s, children_s, start_s, thread_s, delay_s = self._begun
+        delay_s = (self._delay.read_s() if self._delay else 0.0) - delay_s
+        thread_s = time.thread_time() - thread_s
+        wall_s = time.perf_counter() - start_s
+        cpu_s = time.process_time() - cpu_s
+        peak_bytes = None if self._memory is None else self._memory.stop_bytes()
+        if self._children is not None and peak_bytes is not None:
+            peak_bytes += self._children.stop_bytes()
+        # Now and then the kernel books sleep as waiting: there is never less than what the thread has computed.
+        undisturbed_s = min(wall_s, max(wall_s - delay_s, thread_s)) if self._delay else wall_s
+        return self.method, wall_s, undisturbed_s, cpu_s, self._children_cpu_s() - children_s, peak_bytes
+
+    def close(self) -> None:
+        """Let go of files and threads."""
+        for part in (self._memory, self._children, self._delay):
+            if part is not None:
+                part.close()
+
+
+class Measuring:
+    """Measures the calls, has them judged, and puts what was measured onto their reports."""
+
+    def __init__(self, judging: Judging, *, children: bool) -> None:
+        self._meter = Meter(children=children)
+        self._judging = judging
+        self._last: tuple[str, OnReport] | None = None
+
+    def assign(self, item: pytest.Item, typed: Typed) -> None:
+        """Measure ``item``, and judge it by the budgets of its policy."""
+        item.stash[_BUDGETS] = self._judging.assign(item, typed)
+
+    def faults(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Return a line for each test whose memory budget cannot be judged here."""
+        if not self._meter.fault:
+            return []
+        typed = ((item.nodeid, item.stash.get(TYPED, None)) for item in items)
+        names = [
+            node_id for node_id, found in typed if found is not None and found.policy.budgets.memory_mb is not None
+        ]
+        return [f"{name}: max_memory_mb: {self._meter.fault}; remove the budget" for name in names]
+
+    # Innermost: what other plugins do round the call is not the test's.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        budgets = item.stash.get(_BUDGETS, None)
+        if budgets is None:
+            return (yield)
+        meter = self._meter
+        meter.start(exact=budgets.memory_mb is not None)
+        try:
+            result = yield
+        finally:
+            taken = meter.stop()
+            self._last = (item.nodeid, (taken, (), False))
+        if budgets.any:
+            verdict = self._judging.judge(item, budgets, Measurement(*taken))
+            uses = tuple((use.budget, use.used, use.allowed) for use in verdict.uses)
+            self._last = (item.nodeid, (taken, uses, bool(verdict.text)))
+            if verdict.text:
+                raise BudgetExceeded(verdict)
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        last = self._last
+        if last is not None and report.when == "call" and not hasattr(report, "context") and report.nodeid == last[0]:
+            report.sergas = last[1]  # type: ignore[attr-defined]  # what pytest-xdist carries, too
+            self._last = None
+
+    def pytest_unconfigure(self) -> None:
+        self._meter.close()
+
+
+def measurement(found: OnReport) -> Measurement:
+    """Return what is on a report as a `Measurement`."""
+    taken, uses, _ = found
+    return Measurement(*taken, uses=tuple(Use(*use) for use in uses))
+
+
+def _run_delay() -> RunDelay | None:
+    try:
+        from pytest_sergas.plugin.procfs import RunDelay
+
+        return RunDelay()
+    except (ImportError, OSError):  # not Linux, or a kernel that does not say
+        return None
+
+
+def _memory(*, children: bool) -> tuple[Memory | None, str]:
+    """Return the best way to find the peak of memory, or why there is none."""
+    try:
+        from pytest_sergas.plugin.procfs import HighWaterMark
+
+        return HighWaterMark(), ""
+    except (ImportError, OSError) as error:
+        reason = error
+    import psutil
+
+    from pytest_sergas.plugin.sampling import Sampling
+
+    try:
+        return Sampling(children=children), ""
+    except (psutil.Error, OSError) as error:
+        return None, f"memory cannot be measured here ({reason}; {error})"
+
+
+def _children_cpu() -> Callable[[], float]:
+    """Return what tells the CPU seconds of the child processes that ended; always 0 where there is no such figure."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return lambda: 0.0
+
+    def used_s() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    return used_s

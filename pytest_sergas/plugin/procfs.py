@@ -1,0 +1,138 @@
+"""What Linux says about a process of its own: how long a thread waited for a CPU, and the peak of its memory.
+
+The files stay open, because opening costs more than reading. They belong to one thread of one process: a test
+that runs in another (a forked child, a worker's second thread) has them opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import resource
+import threading
+
+_KIB = 1024
+_STATUS_BYTES = 4096  # the whole of /proc/self/status is about 1,500
+
+
+class _Files:
+    """Files under /proc, open as long as the same thread reads them."""
+
+    def __init__(self, *paths: tuple[str, int]) -> None:
+        self._paths = paths
+        self._owner = (0, 0)
+        self._descriptors: tuple[int, ...] = ()
+        self.open()
+
+    def open(self) -> tuple[int, ...]:
+        """Return the descriptors for the calling thread.
+
+        Raises:
+            OSError: there is no such file, or it may not be opened.
+        """
+        owner = (os.getpid(), threading.get_ident())
+        if owner != self._owner:
+            self.close()
+            opened: list[int] = []
+            try:
+                for path, mode in self._paths:
+                    opened.append(os.open(path, mode | os.O_CLOEXEC))
+            finally:
+                self._descriptors = tuple(opened)
+            self._owner = owner
+        return self._descriptors
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors, self._owner = (), (0, 0)
+
+
+class RunDelay:
+    """How long the calling thread has been ready and waited for a CPU.
+
+    Raises:
+        OSError: this kernel does not say.
+    """
+
+    name = "schedstat"
+
+    def __init__(self) -> None:
+        self._files = _Files(("/proc/thread-self/schedstat", os.O_RDONLY))
+        if self._read()[0] == b"0":  # a thread that runs has run
+            self._files.close()
+            raise OSError("the kernel keeps no statistics of its scheduler")
+
+    def read_s(self) -> float:
+        """Return the seconds since the thread began."""
+        return int(self._read()[1]) / 1e9
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _read(self) -> list[bytes]:
+        (descriptor,) = self._files.open()
+        return os.pread(descriptor, 64, 0).split()
+
+
+class HighWaterMark:
+    """The peak of the process's memory, by the kernel's own mark, which is set back at the start.
+
+    ``getrusage`` tells the mark at a tenth of the cost of ``VmHWM``, but never less than the mark of the program
+    that this process was before ``exec``; so it is asked only while it says more than it ever said at first.
+
+    Raises:
+        OSError: the mark cannot be read or set back here.
+    """
+
+    name = "VmHWM"
+
+    def __init__(self) -> None:
+        self._files = _Files(("/proc/self/status", os.O_RDONLY), ("/proc/self/clear_refs", os.O_WRONLY))
+        self._start_kib = 0
+        self._by_usage = False
+        self._reset()
+        self._mark_kib()
+        self._floor_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def start(self, *, exact: bool) -> None:
+        """Begin a measurement.
+
+        Args:
+            exact: first let go of what earlier tests left: memory that was freed and not given back to the
+                system would be used again, unseen. It costs milliseconds.
+        """
+        if exact:
+            gc.collect()
+            _give_back()
+        self._reset()
+        usage_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._by_usage = not exact and usage_kib > self._floor_kib
+        self._start_kib = usage_kib if self._by_usage else self._mark_kib()
+
+    def stop_bytes(self) -> int:
+        """Return the peak since `start`, above what was held then."""
+        by_usage = self._by_usage
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if by_usage else self._mark_kib()
+        return max(0, peak_kib - self._start_kib) * _KIB
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _reset(self) -> None:
+        os.pwrite(self._files.open()[1], b"5", 0)
+
+    def _mark_kib(self) -> int:
+        status = os.pread(self._files.open()[0], _STATUS_BYTES, 0)
+        begin = status.find(b"VmHWM:")
+        if begin < 0:
+            raise OSError("the kernel does not tell the peak of memory")
+        return int(status[begin + 6 : status.index(b"kB", begin)])
+
+
+def _give_back() -> None:
+    """Return free heap to the system, where the C library has a way to do it (glibc)."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
