@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.metrics import (
     DURATION_BUCKETS_S,
     HELP,
@@ -52,6 +53,25 @@ def test_every_outcome_is_there_with_zeros() -> None:
         Outcome.PASSED: 1,
         Outcome.FAILED: 1,
     }
+
+
+def test_measured_cost_is_that_of_the_attempts_that_decided() -> None:
+    def costing(cpu_s: float, peak: int, used_s: float) -> TestRecord:
+        measured = Measurement("schedstat+VmHWM", 1, 1, cpu_s, 0.5, peak, (Use("max_duration", used_s, 2.0),))
+        earlier = attempt(Outcome.OVER_BUDGET, measured=Measurement("schedstat+VmHWM", 90, 90, 90, 90, 90_000))
+        return record(f"a.py::test_{cpu_s}", earlier, attempt(measured=measured))
+
+    found = values(families_of(run_of(costing(1.0, 500, 1.0), costing(2.0, 300, 3.0), record())))
+
+    assert found["sergas_test_cpu_seconds{type=unit}"] == 4.0
+    assert found["sergas_test_peak_memory_bytes{type=unit}"] == 500
+    assert found["sergas_budget_use_ratio{type=unit, budget=max_duration}"] == 1.5
+
+
+def test_nothing_is_said_of_what_was_not_measured() -> None:
+    names = {family.name for family in families_of(run_of(record()))}
+
+    assert not names & {"sergas_test_cpu_seconds", "sergas_test_peak_memory_bytes", "sergas_budget_use_ratio"}
 
 
 def test_success_rate_is_in_percent_of_the_judged_tests() -> None:
@@ -119,7 +139,9 @@ def test_label_of_a_test_is_bounded_and_on_one_line(name: str) -> None:
 
 
 def test_no_label_but_the_slowest_test_tells_tests_runs_or_commits_apart() -> None:
-    families = families_of(run_of(record(), record("b.py::test_b", type="smoke"), run_id="r-secret"))
+    measured = Measurement("schedstat+VmHWM", 1, 1, 1, uses=(Use("max_cpu", 1, 2),))
+    tests = (record(), record("b.py::test_b", attempt(measured=measured), type="smoke"))
+    families = families_of(run_of(*tests, run_id="r-secret"))
 
     names = {name for family in families for sample in family.samples for name, _ in sample.labels}
 

@@ -149,3 +149,16 @@ def test_name_of_a_file_that_could_not_be_collected_is_the_file() -> None:
     assert TestRecord("tests/test_a.py", "untyped", Outcome.ERROR, (AttemptRecord(Outcome.ERROR),)).name == (
         "tests/test_a.py"
     )
+
+
+def test_samples_of_a_time_budget_make_nothing_flaky_and_are_no_retries() -> None:
+    attempts = tuple(AttemptRecord(outcome) for outcome in (Outcome.OVER_BUDGET, Outcome.FAILED, Outcome.PASSED))
+    sampled = TestRecord("a.py::a", "unit", Outcome.PASSED, (attempts[0], attempts[2]))
+
+    assert final_outcome([one.outcome for one in sampled.attempts]) is Outcome.PASSED
+    assert (sampled.retries, sampled.repeated) == (0, True)
+    assert final_outcome([one.outcome for one in attempts]) is Outcome.FLAKY
+
+
+def test_error_in_teardown_is_worse_than_a_budget() -> None:
+    assert worse(Outcome.OVER_BUDGET, Outcome.ERROR) is Outcome.ERROR
