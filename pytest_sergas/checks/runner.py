@@ -24,7 +24,7 @@ class Runner:
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self._running: Thread | None = None
+        self._latest: Future[CheckResult] | None = None
         self._since_s = 0.0
 
     def run(self, timeout_s: float) -> CheckResult:
@@ -38,17 +38,17 @@ class Runner:
         """Start a run; who does not get a result within ``timeout_s`` and `GRACE_S` takes `overdue()` instead."""
         future: Future[CheckResult] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody's cancel() reaches it
-        if self._running is not None and self._running.is_alive():
+        if self._latest is not None and not self._latest.done():
             future.set_result(self.overdue())
             return future
         self._since_s = time.monotonic()
-        name = f"check {self._check.name}"
-        self._running = Thread(target=self._work, args=(timeout_s, future), name=name, daemon=True)
+        thread = Thread(target=self._work, args=(timeout_s, future), name=f"check {self._check.name}", daemon=True)
         try:
-            self._running.start()
+            thread.start()
         except RuntimeError as error:  # the system has no thread left
-            self._running = None
             future.set_result(CheckResult(self._check.name, HealthStatus.UNHEALTHY, f"cannot be checked: {error}"))
+        else:
+            self._latest = future
         return future
 
     def overdue(self) -> CheckResult:

@@ -133,9 +133,12 @@ class Checking:
     are answered from what is known; `check_all` works at any time.
 
     Args:
-        planned: the checks, whose names differ and whose dependencies are among them and without a circle.
+        planned: the checks.
         store: for the history; it outlives this object.
         clock: reads both clocks.
+
+    Raises:
+        ValueError: two checks have one name; dependencies do not exist, or go in a circle.
     """
 
     def __init__(self, planned: Iterable[Planned], store: Store, clock: Callable[[], Now]) -> None:
@@ -147,58 +150,52 @@ class Checking:
         self._changed = asyncio.Event()
         self._saver: asyncio.Task[None] | None = None
         for one in planned:
-            self.add(one)
+            self._take(one)
+        self._refuse_dependencies()
+        self._report()
 
     def add(self, planned: Planned) -> None:
         """Take one more check; it starts at once when the others run already.
 
         Raises:
-            ValueError: there is one of that name.
+            ValueError: there is one of that name, or it depends on one that is not there.
         """
-        name = planned.check.name
-        if name in self._watched:
-            raise ValueError(f"there is a check {name!r} already; give each a name of its own")
-        self._take(_Watched(planned, Runner(planned.check), Component(name, planned.depends_on, planned.thresholds)))
+        self._take(planned)
+        try:
+            self._refuse_dependencies()
+        except ValueError:
+            del self._watched[planned.check.name]
+            raise
+        self._report()
+        if self._saver is not None:
+            self._watch(self._watched[planned.check.name])
 
     def follow(self, planned: Iterable[Planned]) -> None:
         """Go on with these checks instead; a component that stays keeps its state and its history.
 
         Args:
-            planned: as for the constructor.
+            planned: as for the constructor; they come from `plan`.
         """
         before, self._watched = self._watched, {}
         for one in before.values():
             for task in one.tasks():
                 task.cancel()
         for new in planned:
-            earlier = before.get(new.check.name)
-            if earlier is None:
-                self.add(new)
-            else:
-                component = replace(earlier.component, depends_on=new.depends_on, thresholds=new.thresholds)
-                runner = Runner(new.check)
-                self._take(replace(earlier, planned=new, runner=runner, component=component, under_way=None))
+            self._take(new, before.get(new.check.name))
         self._report()
-
-    def _take(self, watched: _Watched) -> None:
-        self._watched[watched.component.name] = watched
         if self._saver is not None:
-            self._watch(watched)
+            for one in self._watched.values():
+                self._watch(one)
 
     async def start(self) -> None:
         """Read the history, and start every check.
 
         Raises:
-            ValueError: dependencies that do not exist, or that go in a circle.
             StoreError: the history cannot be read.
         """
-        depends_on = {name: watched.planned.depends_on for name, watched in self._watched.items()}
-        if faults := health.dependency_faults(depends_on):
-            raise ValueError("; ".join(faults))
         for name, status, from_s, until_s in await self._store.read(_load):
             if (watched := self._watched.get(name)) is not None:
                 watched.spans.append(Span(HealthStatus(status), from_s, until_s))
-        self._report()
         self._saver = asyncio.create_task(self._save_for_ever(), name="save the history of health")
         for watched in self._watched.values():
             self._watch(watched)
@@ -236,6 +233,23 @@ class Checking:
         return (*self._own_families(), *self._figures())
 
     # Running
+
+    def _take(self, planned: Planned, earlier: _Watched | None = None) -> None:
+        name = planned.check.name
+        if name in self._watched:
+            raise ValueError(f"there is a check {name!r} already; give each a name of its own")
+        runner = Runner(planned.check)
+        if earlier is None:
+            watched = _Watched(planned, runner, Component(name, planned.depends_on, planned.thresholds))
+        else:
+            component = replace(earlier.component, depends_on=planned.depends_on, thresholds=planned.thresholds)
+            watched = replace(earlier, planned=planned, runner=runner, component=component, under_way=None)
+        self._watched[name] = watched
+
+    def _refuse_dependencies(self) -> None:
+        depends_on = {name: watched.planned.depends_on for name, watched in self._watched.items()}
+        if faults := health.dependency_faults(depends_on):
+            raise ValueError("; ".join(faults))
 
     def _watch(self, watched: _Watched) -> None:
         name = f"check {watched.component.name}"
@@ -289,6 +303,7 @@ class Checking:
                 self._changed.set()
 
     def _report(self) -> None:
+        """Work out again what is reported."""
         self._reported = health.report(watched.component for watched in self._watched.values())
         self._overall = health.overall(self._reported.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -114,6 +115,28 @@ def test_check_that_hangs_is_not_started_again_until_it_has_ended() -> None:
     calls[0].join()
     assert runner.run(PATIENT_S).status is HealthStatus.HEALTHY
     assert len(calls) == 2
+
+
+def test_next_run_may_start_as_soon_as_the_result_is_there() -> None:
+    runner = Runner(Calling(ok))
+    begun: Future[Future[CheckResult]] = Future()
+    # Called on the thread of the first run, which therefore has not ended yet.
+    runner.start(PATIENT_S).add_done_callback(lambda _: begun.set_result(runner.start(PATIENT_S)))
+
+    assert begun.result(PATIENT_S).result(PATIENT_S).status is HealthStatus.HEALTHY
+
+
+def test_system_without_a_free_thread_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    result = Runner(Calling(ok)).run(PATIENT_S)
+
+    assert (result.status, result.message) == (
+        HealthStatus.UNHEALTHY,
+        "cannot be checked: can't start new thread",
+    )
 
 
 def test_secrets_are_cut_out_of_every_text() -> None:

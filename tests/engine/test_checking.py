@@ -218,6 +218,7 @@ async def test_check_that_is_added_later_starts_at_once(store: Store, clock: Clo
     checking = Checking([], store, clock)
     await checking.start()
     checking.add(planned(Told("late")))
+    assert set(checking.results()) == {"late"}
     await until(lambda: statuses(checking) == {"late": HEALTHY})
     await checking.stop()
 
@@ -228,10 +229,18 @@ async def test_two_checks_of_one_name_are_refused(store: Store, clock: Clock) ->
 
 
 async def test_dependency_that_does_not_exist_is_refused(store: Store, clock: Clock) -> None:
-    checking = Checking([planned(Told("shop"), "xyz")], store, clock)
-
     with pytest.raises(ValueError, match=r"^checks.shop: depends_on = 'xyz': there is no check of that name; "):
-        await checking.start()
+        Checking([planned(Told("shop"), "xyz")], store, clock)
+
+
+async def test_check_that_is_added_with_a_dependency_that_does_not_exist_is_refused(store: Store, clock: Clock) -> None:
+    checking = Checking([planned(Told("db"))], store, clock)
+    with pytest.raises(ValueError, match=r"^checks.shop: depends_on = 'xyz': there is no check of that name; "):
+        checking.add(planned(Told("shop"), "xyz"))
+
+    assert statuses(checking) == {"db": UNKNOWN}
+    await checking.check_all()
+    assert statuses(checking) == {"db": HEALTHY}
 
 
 async def test_other_checks_are_followed_and_what_stays_keeps_its_state(store: Store, clock: Clock) -> None:
