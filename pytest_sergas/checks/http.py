@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -244,7 +245,7 @@ def create(context: Context) -> HttpCheck:
     return HttpCheck(context.settings.name, expected=Expected(**expected), password=password, token=token, **values)
 
 
-def _has_certificates(path: Any) -> bool:
+def _has_certificates(path: Path) -> bool:
     import ssl
 
     try:

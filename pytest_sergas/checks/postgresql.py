@@ -138,7 +138,7 @@ def _connect(connection: PGconn, deadline_s: float) -> None:
             case pq.PollingStatus.WRITING:
                 _wait(connection, select.POLLOUT, deadline_s, "no connection")
             case _:
-                raise _Failed(one_line(connection.get_error_message(), 200))
+                raise _Failed(_text(connection.get_error_message()))
 
 
 def _query(connection: PGconn, query: str, deadline_s: float) -> list[str]:
@@ -154,7 +154,7 @@ def _query(connection: PGconn, query: str, deadline_s: float) -> list[str]:
         connection.consume_input()
     result = connection.get_result()
     if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        raise _Failed(one_line(result.get_error_message() if result else "no result", 200))
+        raise _Failed(_text(result.get_error_message()) if result else "no result")
     if not result.ntuples:
         raise _Failed("the server has no statistics about this database")
     return [(result.get_value(0, column) or b"").decode() for column in range(result.nfields)]
@@ -166,6 +166,11 @@ def _wait(connection: PGconn, event: int, deadline_s: float, what: str) -> None:
     remaining_s = deadline_s - time.monotonic()
     if remaining_s <= 0 or not poll.poll(remaining_s * 1000):
         raise TimeoutError(what)
+
+
+def _text(message: str) -> str:
+    """Return what libpq says on one line; what it indents is advice (``Is the server running ...?``)."""
+    return one_line("\n".join(line for line in message.splitlines() if not line.startswith("\t")), 200)
 
 
 def _place(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -20,10 +21,13 @@ _CPU_SAMPLE_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From which use on, in percent, a resource is degraded, and unhealthy."""
+    """From which use on, in percent, a resource is degraded, and unhealthy.
 
-    cpu_degraded: float = 85.0
-    cpu_unhealthy: float = 98.0
+    A CPU that is fully used is busy, not dead: without a limit it is never unhealthy.
+    """
+
+    cpu_degraded: float = 90.0
+    cpu_unhealthy: float = math.inf
     memory_degraded: float = 85.0
     memory_unhealthy: float = 95.0
     disk_degraded: float = 85.0
@@ -44,7 +48,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             limit.name: Key(
                 _PERCENT,
                 f"{' use from which on the state is '.join(limit.name.split('_'))}, in percent",
-                f"{limit.default:g}",
+                "99" if limit.default == math.inf else f"{limit.default:g}",
             )
             for limit in fields(Limits)
         },

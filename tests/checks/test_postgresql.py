@@ -102,7 +102,10 @@ def test_stopped_server_is_unhealthy_until_it_runs_again(check: Check, server: P
     server.process.start()
 
     assert stopped.status is HealthStatus.UNHEALTHY
-    assert "Connection refused" in stopped.message
+    assert stopped.message == (
+        f"127.0.0.1:{server.port}/postgres: "
+        f'connection to server at "127.0.0.1", port {server.port} failed: Connection refused'
+    )
     assert run(check).status is HealthStatus.HEALTHY
 
 

@@ -46,6 +46,10 @@ def test_use_is_judged_by_the_limits(use: tuple[float, float, float], status: He
     assert check.judge(dict(zip(("cpu", "memory", "disk"), use, strict=True))).status is status
 
 
+def test_busy_cpu_is_not_dead_unless_one_says_so() -> None:
+    assert SystemCheck("shop").judge({"cpu": 100, "memory": 0, "disk": 0}).status is DEGRADED
+
+
 def test_message_is_the_documented_one() -> None:
     result = SystemCheck("shop").judge({"cpu": 25.2, "memory": 44.9, "disk": 60.0})
 
@@ -71,7 +75,7 @@ def test_path_that_is_not_there_is_unhealthy(tmp_path: Path) -> None:
 
 def test_degraded_above_unhealthy_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        make("system", tmp_path, cpu_degraded=99, disk_unhealthy=50, disks=[])
+        make("system", tmp_path, cpu_degraded=99, cpu_unhealthy=98, disk_unhealthy=50, disks=[])
 
     assert raised.value.faults == (
         "checks.shop: disks = []: allowed: at least one path",
