@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -129,6 +131,16 @@ def test_duration_that_is_none_is_refused(duration: Any, shown: str) -> None:
     assert counts(requests) == {}
 
 
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Let threads take turns as often as Python can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
 def test_threads_lose_no_request() -> None:
     requests = HttpRequests(max_endpoints=3)
 

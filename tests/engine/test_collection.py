@@ -263,6 +263,8 @@ async def test_collector_that_hangs_is_not_asked_again_and_piles_up_no_threads(h
 
 
 async def test_what_comes_too_late_is_thrown_away_and_the_collector_is_asked_again(hanging: Hanging) -> None:
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     collection = await collected(source(hanging, "hung", timeout_s=0.05))
     hanging.let_go.set()
     # Its thread comes back through the loop.
@@ -272,6 +274,7 @@ async def test_what_comes_too_late_is_thrown_away_and_the_collector_is_asked_aga
 
     assert exposed(collection)["custom_late{}"] == 1
     assert hanging.calls == 2
+    assert errors == []
 
 
 async def test_those_who_ask_at_once_wait_for_their_turn() -> None:

@@ -263,6 +263,21 @@ def test_longest_window_of_all_selections_decides_how_long_samples_are_kept() ->
     assert len(kept.find(long)) == 1
 
 
+@pytest.mark.parametrize(
+    "again", [pytest.param(named("up"), id="same"), pytest.param(named("up", job="a"), id="other")]
+)
+def test_longer_window_that_is_asked_for_later_holds_for_series_that_are_there(again: tuple[Matcher, ...]) -> None:
+    kept = history(max_age_s=3_600)
+    selection = kept.select(named("up"), window_s=400)
+    kept.record("x", at(0), page("up", job="a"))
+    kept.select(again, window_s=3_600)
+    for second in range(100, 3_000, 100):
+        kept.record("x", at(second), page("up", job="a"))
+
+    [series] = kept.find(selection)
+    assert series.times_s[0] == 0
+
+
 def test_samples_are_kept_at_least_as_long_as_an_instant_value_looks_back() -> None:
     kept = history()
     selection = kept.select(named("up"), window_s=0)
@@ -326,15 +341,15 @@ def test_new_series_are_compared_with_few_of_many_selections(monkeypatch: pytest
     monkeypatch.setattr(Counted, "comparisons", 0)
     kept = history(series_limit=100_000)
     series = [
-        (canonical((("job", f"job {job}"), ("outcome", outcome))), 1.0)
+        (canonical((("branch", branch), ("job", f"job {job}"))), 1.0)
         for job in range(1_000)
-        for outcome in ("passed", "failed")
+        for branch in ("main", "other")
     ]
     if first == "record":
         kept.select(named("tests"))
         kept.record("x", at(0), {"tests": series})
     for job in range(1_000):
-        kept.select(named("tests", outcome="failed", job=f"job {job}"))
+        kept.select(named("tests", branch="main", job=f"job {job}"))
     kept.record("x", at(1), {"tests": series})
     first_time = Counted.comparisons
     kept.record("x", at(2), {"tests": series})
