@@ -8,6 +8,7 @@ because only slow ones are named. The Pushgateway is a real one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
@@ -24,17 +25,20 @@ import pytest_sergas
 from pytest_sergas import checks, cli, collectors, config
 from pytest_sergas.checks import postgresql, redis, sqlite
 from pytest_sergas.collectors.container import Container
-from pytest_sergas.config import collect
+from pytest_sergas.config import collect, groups
 from pytest_sergas.config.checks import CHECKS, COMMON
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import read_file
+from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import HELP, Sample
 from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
 from pytest_sergas.engine import checking, clock
 from pytest_sergas.engine.collection import Collection
+from pytest_sergas.engine.groups import FAILED, PUSHED, Groups
 from pytest_sergas.engine.history import History
+from pytest_sergas.engine.store import Store
 from pytest_sergas.publishers import GROUP, endpoint
 from tests.servers.pushgateway import pushgateway
 
@@ -217,6 +221,28 @@ def test_commands_are_documented() -> None:
 
 def test_metrics_are_documented() -> None:
     assert first_cells("Metrics") == list(HELP)
+
+
+def test_keys_of_pushed_groups_are_documented_with_their_defaults() -> None:
+    title, defaults = "Keys of pushed groups", groups.GroupSettings()
+
+    assert first_cells(title) == list(groups.KEYS)
+    for name in groups.KEYS:
+        if found := re.search(r"default ([0-9]+)", row(title, name)):
+            assert getattr(defaults, name) == float(found[1])
+
+
+def test_metrics_of_pushing_are_documented() -> None:
+    async def names() -> set[str]:
+        store = await Store.open(None, groups.GroupSettings())
+        try:
+            pushed = await Groups.load(store, groups.GroupSettings(), Now(0.0, 0.0))
+            families = (*store.families(Now(0.0, 0.0)), *pushed.families(Now(0.0, 0.0)))
+        finally:
+            await store.close()
+        return {family.name for family in families}
+
+    assert set(first_cells("Metrics of pushing")) == {PUSHED, FAILED, *asyncio.run(names())}
 
 
 def test_keys_of_collecting_are_documented() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
@@ -51,12 +50,13 @@ class GroupSettings:
         return self.ttl or None
 
 
+_RULE = '{match = {job = "nightly"}, ttl = 86400}'
 _SECONDS = kinds.number(0, kinds.YEAR_S, "seconds (0 for ever)")
 
 
 def _ttl_rules(raw: object) -> tuple[TtlRule, ...]:
     if not isinstance(raw, list):
-        raise kinds.NotAllowed(f"allowed: {_RULES}")
+        raise kinds.NotAllowed(f"allowed: a list of tables such as {_RULE}")
     usable, wrong = [], []
     for index, entry in enumerate(raw):
         try:
@@ -68,12 +68,9 @@ def _ttl_rules(raw: object) -> tuple[TtlRule, ...]:
     return tuple(usable)
 
 
-_RULES = 'a list of tables such as {match = {job = "nightly"}, ttl = 86400}'
-
-
 def _ttl_rule(raw: object) -> TtlRule:
     if not isinstance(raw, dict) or set(raw) != {"match", "ttl"}:
-        raise kinds.NotAllowed('allowed: a table with match and ttl, such as {match = {job = "nightly"}, ttl = 86400}')
+        raise kinds.NotAllowed(f"allowed: a table with match and ttl, such as {_RULE}")
     match = raw["match"]
     if not isinstance(match, dict) or not match or not all(isinstance(value, str) for value in match.values()):
         raise kinds.NotAllowed('match: allowed: a table of labels, such as {job = "nightly"}')
@@ -82,10 +79,6 @@ def _ttl_rule(raw: object) -> TtlRule:
     except kinds.NotAllowed as reason:
         raise kinds.NotAllowed(f"ttl: {reason}") from None
     return TtlRule(MappingProxyType(dict(match)), ttl_s)
-
-
-def _settings(**values: Any) -> GroupSettings:
-    return GroupSettings(**values)
 
 
 KEYS: Mapping[str, Key] = MappingProxyType(
@@ -103,4 +96,4 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     }
 )
 
-GROUPS: Section[GroupSettings] = Section(name="groups", keys=KEYS, settings=_settings)
+GROUPS: Section[GroupSettings] = Section(name="groups", keys=KEYS, settings=GroupSettings)

@@ -341,7 +341,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if 0 < present < schema.LATEST:
         copy = _free_name(path, f"version-{present}")
         _create_private(copy)
-        copy_to(connection, copy)
+        _copy_to(connection, copy)
         LOG.warning(
             "the store %s had version %d of the tables; it is migrated, and %s has the copy", path, present, copy
         )
@@ -349,8 +349,37 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         schema.migrate(connection)
 
 
-def copy_to(connection: sqlite3.Connection, path: Path) -> None:
-    """Copy all that is committed into the file ``path``, also while others write."""
+def back_up(path: Path, copy: Path) -> int:
+    """Copy the store at ``path`` to the new file ``copy``, also while a sidecar uses it; return the copy's bytes.
+
+    Raises:
+        StoreError: there is no such store, ``copy`` exists, or one of them cannot be used; then there is no copy.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no store {path}; give its file with --store")
+    if copy.exists():
+        raise StoreError(f"{copy} exists; give a file that does not exist yet")
+    part = copy.with_name(f"{copy.name}.part")
+    try:
+        _create_private(part)
+        connection = _connect(path)
+        try:
+            if not schema.is_ours(connection):
+                raise StoreError(f"{path} is another program's SQLite file; give the store's file with --store")
+            _copy_to(connection, part)
+        finally:
+            connection.close()
+        part.rename(copy)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"the store {path} cannot be copied to {copy}: {reason}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return copy.stat().st_size
+
+
+def _copy_to(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy all that is committed into the file ``path``, as it is at one moment."""
     target = sqlite3.connect(path)
     try:
         connection.backup(target)

@@ -1,0 +1,50 @@
+"""``sergas backup``: a copy of the store, also while the sidecar runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from pytest_sergas.config import load_sections
+from pytest_sergas.config.file import read_file, read_named
+from pytest_sergas.config.serve import MEMORY
+from pytest_sergas.errors import SergasError
+
+HELP = "copy the sidecar's store into a file, also while the sidecar runs"
+EXAMPLES = """\
+The copy is the store as it was at one moment, and can be read by its owner
+alone. To go back to it, end the sidecar, put the copy in the place of the
+store, remove the files beside it that end in -wal and -shm, and start again.
+
+examples:
+  sergas backup /backup/sergas-monday.db
+  sergas backup --store /var/lib/sergas.db /backup/sergas-monday.db
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("copy", metavar="FILE", help="the copy, a file that does not exist yet")
+    parser.add_argument("--store", metavar="FILE", help="the store; default: the key `store` of [serve]")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from pytest_sergas.engine.store import back_up
+
+    store, copy = _store(arguments), Path(arguments.copy)
+    size_bytes = back_up(store, copy)
+    print(f"copied {store} to {copy} ({size_bytes} bytes)")
+    return 0
+
+
+def _store(arguments: argparse.Namespace) -> Path:
+    if arguments.store:
+        return Path(arguments.store)
+    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
+    store: str = load_sections(file, ("serve",), environ=os.environ)["serve"].settings.store
+    if store == MEMORY:
+        raise SergasError("sergas: the configuration keeps the store in memory, and there is nothing to copy")
+    return file.root / store
