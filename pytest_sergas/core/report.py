@@ -21,7 +21,7 @@ _TEXT_LIMIT = 200
 _ID_LIMIT = 4_096
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}")
 _RUN_ID_ALLOWED = "allowed: 1 to 200 letters, digits and . _ : @ + -, the first a letter or digit"
-_LATEST_MS = 253_402_300_800_000  # the year 10,000
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 class ReportError(SergasError):
@@ -162,7 +162,7 @@ class _Table:
 
     def number(self, key: str) -> float:
         value = self.table.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST_MS:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST_MS:
             self.fault(key, "allowed: milliseconds, at least 0")
             return 0.0
         return float(value)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pytest_sergas.core.report import LATEST_MS
 from pytest_sergas.sidecar.answers import answer
 from pytest_sergas.sidecar.runs import RUNS_LIMIT, TESTS_RUNS_LIMIT
 from pytest_sergas.version import VERSION
@@ -123,7 +124,7 @@ _CTRF_TEST = _object(
     {
         "name": {"type": "string", "minLength": 1},
         "status": {"enum": ["passed", "failed", "skipped", "pending", "other"]},
-        "duration": {"type": "number", "minimum": 0, "maximum": 1_000_000_000},
+        "duration": {"type": "number", "minimum": 0, "maximum": LATEST_MS},
     }
 )
 _CTRF = _object({"reportFormat": {"const": "CTRF"}, "runId": _RUN_ID, "results": _object({"tests": _list(_CTRF_TEST)})})

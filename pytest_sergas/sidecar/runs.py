@@ -45,10 +45,9 @@ class Parts(Protocol):
 def routes(engine: Parts) -> list[Route]:
     """Return the routes of runs."""
 
-    async def add(request: Request) -> Response:
-        return await _add(engine, request)
-
-    async def newest(request: Request) -> Response:
+    async def runs(request: Request) -> Response:
+        if request.method == "POST":
+            return await _add(engine, request)
         limit = whole(request, "limit", 50, RUNS_LIMIT)
         found = await engine.runs.newest(limit, project=text(request, "project"), branch=text(request, "branch"))
         return answer({"runs": [run_document(run) for run in found]})
@@ -66,8 +65,7 @@ def routes(engine: Parts) -> list[Route]:
         return answer({"durations": {test.id: test.median_s for test in await _tests(engine, request)}})
 
     return [
-        Route("/api/runs", _guarded(newest)),
-        Route("/api/runs", _guarded(add), methods=["POST"]),
+        Route("/api/runs", _guarded(runs), methods=["GET", "POST"]),
         Route("/api/runs/{run_id}", _guarded(one)),
         Route("/api/tests", _guarded(tests)),
         Route("/api/durations", _guarded(durations)),

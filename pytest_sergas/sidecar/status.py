@@ -75,7 +75,8 @@ def latest(families: Iterable[Family]) -> list[dict[str, Any]]:
             "name": family.name + sample.suffix,
             "type": family.type,
             "labels": dict(sample.labels),
-            "value": sample.value if math.isfinite(sample.value) else _text(sample.value),
+            # Who measures may have counted with whole numbers, or with true and false.
+            "value": float(sample.value) if math.isfinite(sample.value) else _text(sample.value),
         }
         for family in families
         for sample in family.samples
