@@ -11,6 +11,7 @@ import pytest
 
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.sidecar.status import figures, latest
+from tests.servers.process import until
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
 
@@ -26,6 +27,23 @@ def test_status_has_the_documented_shape(running: Sidecar) -> None:
     assert isinstance(status["health"]["individual"], dict)
     assert status["alerts"] == {"total_active": 0, "by_level": {}, "by_source": {}}
     assert status["tests"] == {"total": 0, "success_rate": None, "by_status": {}}
+
+
+def test_checks_are_shown_under_names_of_their_own(tmp_path: Path) -> None:
+    checks = "".join(
+        f'[[checks]]\ntype = "tcp"\nname = "{name}"\nhost = "127.0.0.1"\nport = 1\n' for name in ("a", "b")
+    )
+    with sidecar(tmp_path, config=checks) as running:
+        until(
+            lambda: ask(running.url, "/api/monitoring/status").json["health"]["overall"]["status"] == "unhealthy",
+            "the checks have run",
+        )
+        health = ask(running.url, "/api/monitoring/status").json["health"]
+
+    assert {name: shown["status"] for name, shown in health["individual"].items()} == {
+        "a": "unhealthy",
+        "b": "unhealthy",
+    }
 
 
 def test_tests_are_those_of_the_run_that_came_last(tmp_path: Path) -> None:
