@@ -21,7 +21,7 @@ from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, check, families_of
 from pytest_sergas.core.series import seen
-from pytest_sergas.core.text import one_line
+from pytest_sergas.core.text import one_line, redact_url
 from pytest_sergas.engine.history import History
 
 WAITING = "has not been asked yet"
@@ -179,18 +179,24 @@ class Collection:
             began = self._clock()
             running.status = await self._attempt(running, began)
         if self._history is not None and running.source.target is not None:
-            page = seen(_scraped(running.status), running.source.target)
-            self._history.record(running.source.name, began, page)
+            page = [
+                family for family in _scraped(running.status) if self._history.wants_any_of(family.name, family.type)
+            ]
+            self._history.record(running.source.name, began, seen(page, running.source.target))
 
     async def _attempt(self, running: _Running, began: Now) -> Status:
         source = running.source
         if running.is_out:
             return self._failed(running, began, "has not come back from an earlier attempt, and was not asked again")
         answer: asyncio.Future[tuple[Measured, ...]] = asyncio.get_running_loop().create_future()
-        running.is_out = True
-        threading.Thread(
+        thread = threading.Thread(
             target=_call, args=(running, self._clock, began, answer), name=f"sergas {source.name}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more
+            return self._failed(running, began, f"no thread: {error}")
+        running.is_out = True
         try:
             async with asyncio.timeout(source.timeout_s):
                 return self._accepted(running, await answer, began)
@@ -265,7 +271,7 @@ def _call(
     try:
         # A generator works here, not on the event loop.
         measured = tuple(running.source.collector.collect(lambda: max(0.0, end_s - clock().monotonic_s)))
-    except Exception as error:  # noqa: BLE001  the edge of a stranger's collector
+    except BaseException as error:  # noqa: BLE001  the edge of a stranger's collector, which may even call sys.exit()
         measured = _Raised(_reason(error))
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
         answer.get_loop().call_soon_threadsafe(_come_back, running, answer, measured)
@@ -283,8 +289,9 @@ def _come_back(
         answer.set_result(measured)
 
 
-def _reason(error: Exception) -> str:
-    text = str(error)
+def _reason(error: BaseException) -> str:
+    # What connects to something likes to name it with its password.
+    text = " ".join(redact_url(word) if "://" in word else word for word in str(error).split())
     if isinstance(error, CollectError | MetricError):
         return one_line(text, _REASON_LIMIT)
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, _REASON_LIMIT)
@@ -307,7 +314,9 @@ def _own(statuses: Sequence[Status]) -> tuple[Family, ...]:
 
     asked = [status for status in statuses if status.asked is not None]
     return (
-        one("sergas_collector_up", "Whether the last attempt of a collector succeeded.", lambda status: status.up),
+        one(
+            "sergas_collector_up", "Whether the last attempt of a collector succeeded.", lambda status: float(status.up)
+        ),
         one(
             "sergas_collector_duration_seconds",
             "What the last attempt of a collector took, in seconds.",

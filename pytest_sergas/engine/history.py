@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.metrics import Family, Sample
+from pytest_sergas.core.exposition import SUFFIXES
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.series import LOOKBACK_S, NAME, Labels, Matcher, Series
 
 SERIES_LIMIT = 500_000
@@ -173,6 +174,10 @@ class History:
     def wants(self, name: str) -> bool:
         """Whether a series of this name may be selected; others need not be recorded."""
         return self._router.wants(name)
+
+    def wants_any_of(self, name: str, kind: FamilyType) -> bool:
+        """Whether a series of the family ``name`` may be selected."""
+        return any(self.wants(name + suffix) for suffix in ("", *SUFFIXES.get(kind, ())))
 
     def find(self, selection: Selection) -> Sequence[Series]:
         """Return the series of ``selection``, also those that have ended and still have samples."""

@@ -8,11 +8,12 @@ history themselves, see `Collection`.) Only names that somebody selects are look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.exposition import SUFFIXES, header, parse
-from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.series import Labels, canonical, seen
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
@@ -65,8 +66,9 @@ class Sampling:
         self._read = {name: self._read[name] for name in wanted if name in self._read}
         self._history.record(_PUSHED, now, self._pushed(wanted, now))
         up = Family("up", "gauge", "Whether the sidecar answers.", (Sample((), 1.0),))
-        own = (family for source in self._sources for family in source.families(now))
-        self._history.record(_OWN, now, seen((up, *own), self._target))
+        own = (up, *(family for source in self._sources for family in source.families(now)))
+        selected = (family for family in own if self._history.wants_any_of(family.name, family.type))
+        self._history.record(_OWN, now, seen(selected, self._target))
 
     def sample_pushed(self, now: Now, names: Iterable[str]) -> None:
         """Take the pushed families ``names`` alone, which may be gone: after a push, a DELETE or an expiry."""
@@ -80,18 +82,18 @@ class Sampling:
         self._history.record(_PUSHED, now, wanted, partial=True)
 
     def _wanted(self) -> list[str]:
-        return [name for name, pieces in self._groups.page.items() if self._wants(name, _type(pieces.values()))]
+        return [name for name, pieces in self._groups.page.items() if self._wants(name, pieces)]
 
-    def _wants(self, name: str, kind: FamilyType | None) -> bool:
-        suffixes = ("", *SUFFIXES.get(kind, ())) if kind else ("",)
-        return any(self._history.wants(name + suffix) for suffix in suffixes)
+    def _wants(self, name: str, pieces: Mapping[str, Piece]) -> bool:
+        # All groups have the same type for a name.
+        return any(self._history.wants_any_of(name, piece.type) for piece in islice(pieces.values(), 1))
 
     def _pushed(self, names: Iterable[str], now: Now) -> _Present:
         due = self._groups.due(now)
         found: _Present = {}
         for name in names:
             pieces = self._groups.page.get(name, {})
-            if not self._wants(name, _type(pieces.values())):
+            if not self._wants(name, pieces):
                 continue
             before = self._read.get(name, {})
             after = {}
@@ -103,11 +105,6 @@ class Sampling:
                         found.setdefault(sample_name, []).extend(series)
             self._read[name] = after
         return found
-
-
-def _type(pieces: Iterable[Piece]) -> FamilyType | None:
-    """Return the type that all groups have for a family; None when no group has it."""
-    return next((piece.type for piece in pieces), None)
 
 
 def _series(piece: Piece) -> _Present:

@@ -91,7 +91,7 @@ def giving(*measured: Measured, name: str = "mine") -> Source:
     return source(Calling(lambda: measured), name)
 
 
-def raising(error: Exception) -> Calling:
+def raising(error: BaseException) -> Calling:
     def fail() -> Iterable[Measured]:
         raise error
 
@@ -209,10 +209,16 @@ async def test_source_that_was_not_asked_yet_says_so_and_exposes_nothing() -> No
         pytest.param(RuntimeError("no\nway"), "RuntimeError: no way", id="any exception"),
         pytest.param(KeyError(), "KeyError", id="without a text"),
         pytest.param(CollectError("it answered 500"), "it answered 500", id="with a reason that says all"),
+        pytest.param(SystemExit(3), "SystemExit: 3", id="that would end the process"),
+        pytest.param(
+            OSError("cannot reach postgresql://shop:s3cret@db/x now"),
+            "OSError: cannot reach postgresql://***@db/x now",
+            id="with a password",
+        ),
         pytest.param(SystemError("\x1b[31mx" * 200), None, id="long and coloured"),
     ],
 )
-async def test_collector_that_raises_costs_its_own_data_and_says_why(error: Exception, reason: str | None) -> None:
+async def test_collector_that_raises_costs_its_own_data_and_says_why(error: BaseException, reason: str | None) -> None:
     collection = await collected(source(raising(error), "broken"), giving(metric()))
 
     found = reasons(collection)
@@ -260,6 +266,21 @@ async def test_collector_that_hangs_is_not_asked_again_and_piles_up_no_threads(h
     assert hanging.calls == 1
     assert threading.active_count() == before
     assert reasons(collection) == {"hung": "has not come back from an earlier attempt, and was not asked again"}
+
+
+async def test_system_without_threads_costs_the_attempt_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    collection = Collection([giving(metric())], clock=clock.read)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        await collection.collect()
+    assert reasons(collection) == {"mine": "no thread: can't start new thread"}
+
+    await collection.collect()
+
+    assert reasons(collection) == {"mine": ""}
 
 
 async def test_what_comes_too_late_is_thrown_away_and_the_collector_is_asked_again(hanging: Hanging) -> None:
