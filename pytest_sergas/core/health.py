@@ -120,11 +120,13 @@ class Component:
 
 
 def _changed(status: HealthStatus, recent: Sequence[HealthStatus], limits: Thresholds) -> HealthStatus:
-    bad, good = recent[-limits.failures :], recent[-limits.successes :]
-    if len(bad) == limits.failures and (best := min(bad, key=_RANKS.__getitem__)).rank > status.rank:
-        return best
-    if len(good) == limits.successes and (worst := max(good, key=_RANKS.__getitem__)).rank < status.rank:
-        return worst
+    # While there are fewer results than a threshold asks for, the one that made the state is among them.
+    best_of_bad = min(recent[-limits.failures :], key=_RANKS.__getitem__)
+    worst_of_good = max(recent[-limits.successes :], key=_RANKS.__getitem__)
+    if best_of_bad.rank > status.rank:
+        return best_of_bad
+    if worst_of_good.rank < status.rank:
+        return worst_of_good
     return status
 
 

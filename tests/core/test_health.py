@@ -161,6 +161,17 @@ def test_what_fails_while_its_dependency_begins_to_fail_is_no_alarm_of_its_own()
     assert reported["db"].status is HEALTHY
 
 
+def test_whole_chain_is_put_down_to_the_one_that_begins_to_fail() -> None:
+    database = seen("db", HEALTHY, UNHEALTHY, limits=Thresholds(3, 1))
+    shop = seen("shop", UNHEALTHY, depends_on=["db"])
+    reported = report(
+        [seen("page", UNHEALTHY, depends_on=["shop"]), seen("mail", HEALTHY, depends_on=["shop"]), shop, database]
+    )
+
+    assert reported["page"].message == "depends on db, whose latest check failed"
+    assert reported["mail"].status is HEALTHY
+
+
 def test_what_works_while_its_dependency_begins_to_fail_stays_healthy() -> None:
     database = seen("db", HEALTHY, UNHEALTHY, limits=Thresholds(3, 1))
 

@@ -294,6 +294,19 @@ async def test_who_fails_first_is_not_blamed_for_the_death_of_what_it_depends_on
     assert UNHEALTHY not in seen
 
 
+async def test_dependency_that_was_looked_at_meanwhile_is_not_run_again(store: Store, clock: Clock) -> None:
+    gate = threading.Event()
+    shop, database = Told("shop", UNHEALTHY, on_run=gate.wait), Told("db")
+    checking = Checking([planned(shop, "db"), planned(database)], store, clock)
+    asked = asyncio.create_task(checking.check_all())
+    await until(lambda: statuses(checking)["db"] is HEALTHY)
+    gate.set()
+    await asked
+
+    assert statuses(checking)["shop"] is UNHEALTHY
+    assert database.runs == 1
+
+
 async def test_change_of_a_state_is_logged(store: Store, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     check = Told("db")
     checking = Checking([planned(check)], store, clock)
@@ -454,6 +467,25 @@ async def test_clock_that_was_set_back_takes_back_what_has_not_been(store: Store
         ("db", "unhealthy", start_s + 60, start_s + 120),
     ]
     assert checking.uptime()["db"]["1h"] == 0.5
+
+
+async def test_clock_that_was_set_back_takes_back_whole_stretches(store: Store, clock: Clock) -> None:
+    check = Told("db")
+    checking = Checking([planned(check)], store, clock)
+    start_s = clock.wall_s
+    for number in range(10):
+        check.status = UNHEALTHY if number % 2 else HEALTHY
+        await checking.check_all()
+        clock.pass_by(30)
+    await checking._save()  # noqa: SLF001  what is in the store has to be taken back too
+    clock.wall_s = start_s + 45
+    await checking.check_all()
+    await checking.stop()
+
+    assert await store.read(_rows) == [
+        ("db", "healthy", start_s, start_s + 30),
+        ("db", "unhealthy", start_s + 30, start_s + 45),
+    ]
 
 
 async def test_history_is_bounded_by_age(store: Store, clock: Clock) -> None:
