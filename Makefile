@@ -12,14 +12,13 @@ export PATH := $(PATH):$(CURDIR)/.tools/bin
 .PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo    all ten types of test, recorded, summarised and pushed to a real Pushgateway"
+	@echo "make demo    all ten types of test, recorded, summarised and sent to the sidecar"
 	@echo "make test    the project's own tests"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make bench   what the plugin costs, as ratios"
 	@echo "make clean   removes everything that make has made"
 
 demo: $(READY)
-	@tests/servers/install.sh prometheus-pushgateway
 	@.venv/bin/python examples/demo.py
 
 test: $(READY)

@@ -1,7 +1,8 @@
-"""What ``make demo`` shows: the ten types of test, run, recorded, summarised, and pushed to a real Pushgateway."""
+"""What ``make demo`` shows: the ten types of test, run, recorded, summarised, and sent to the sidecar."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -11,9 +12,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
-from tests.servers.pushgateway import Pushgateway, pushgateway
+from tests.servers.process import get
+from tests.servers.sidecar import Sidecar, sidecar
 
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT / "examples" / "ten_types"
@@ -33,18 +33,16 @@ def main(build: Path = BUILD) -> int:
     for file in files.values():
         file.unlink(missing_ok=True)
     try:
-        with tempfile.TemporaryDirectory() as directory, pushgateway(Path(directory)) as gateway:
-            status = _run_tests(gateway.url, files)
-            return status or _read_back(gateway) or _list_files(list(files.values()))
-    except pytest.skip.Exception as missing:
-        return _complain(str(missing))
+        with tempfile.TemporaryDirectory() as directory, sidecar(Path(directory)) as running:
+            status = _run_tests(running.url, files)
+            return status or _read_back(running) or _list_files(list(files.values()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
 def _run_tests(url: str, files: Mapping[str, Path]) -> int:
     options = [f"{option}={os.path.relpath(file, SUITE)}" for option, file in files.items()]
-    options.append(f"--sergas-push={url}")
+    options.append(f"--sergas-sidecar={url}")
     print(f"$ cd {SUITE.relative_to(ROOT)}")
     print(" \\\n      ".join(["$ pytest -n 2 --no-header", *map(shlex.quote, options)]), flush=True)
     # Whatever the surrounding shell says to pytest was not meant for the demo.
@@ -53,17 +51,17 @@ def _run_tests(url: str, files: Mapping[str, Path]) -> int:
     return subprocess.run(command, cwd=SUITE, env=environ, check=False).returncode
 
 
-def _read_back(gateway: Pushgateway) -> int:
-    samples = gateway.samples
-    shown = [f"{series} {value:g}" for series, value in samples.items() if _interesting(series) and value]
-    print(f"\nThe Pushgateway at {gateway.url} now has {len(samples)} series in {len(gateway.groups)} groups, one")
+def _read_back(running: Sidecar) -> int:
+    pushed = [line for line in get(f"{running.url}/metrics").splitlines() if 'job="shop"' in line]
+    shown = [line for line in pushed if line.startswith("sergas_tests{") and not line.endswith(" 0")]
+    groups = json.loads(get(f"{running.url}/api/v1/metrics"))["data"]
+    runs = json.loads(get(f"{running.url}/api/runs"))["runs"]
+    print(f"\nThe sidecar at {running.url} now has {len(pushed)} series in {len(groups)} groups, one")
     print("for each type. Tests by type and outcome, read back from its /metrics, without the zeros:\n")
     print("\n".join(f"  {line}" for line in shown))
-    return 0 if shown else _complain("the Pushgateway has none of the metrics")
-
-
-def _interesting(series: str) -> bool:
-    return series.startswith("sergas_tests{")
+    print("\nAnd the run, as its /api/runs has it:\n")
+    print("\n".join(f"  {run['id']}  {run['total']} tests, {run['flaky']} flaky, {run['by_status']}" for run in runs))
+    return 0 if shown and runs else _complain("the sidecar does not have what was sent")
 
 
 def _list_files(files: Sequence[Path]) -> int:

@@ -25,7 +25,7 @@ import pytest_sergas
 from pytest_sergas import checks, cli, collectors, config
 from pytest_sergas.checks import postgresql, redis, sqlite
 from pytest_sergas.collectors.container import Container
-from pytest_sergas.config import collect, groups
+from pytest_sergas.config import collect, groups, serve
 from pytest_sergas.config.checks import CHECKS, COMMON
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import read_file
@@ -40,7 +40,10 @@ from pytest_sergas.engine.groups import FAILED, PUSHED, Groups
 from pytest_sergas.engine.history import History
 from pytest_sergas.engine.store import Store
 from pytest_sergas.publishers import GROUP, endpoint
+from pytest_sergas.sidecar.openapi import document
+from tests.servers.process import get
 from tests.servers.pushgateway import pushgateway
+from tests.servers.sidecar import sidecar
 
 pytestmark = pytest.mark.integration
 
@@ -243,6 +246,31 @@ def test_metrics_of_pushing_are_documented() -> None:
         return {family.name for family in families}
 
     assert set(first_cells("Metrics of pushing")) == {PUSHED, FAILED, *asyncio.run(names())}
+
+
+def test_keys_of_serving_are_documented_with_their_defaults() -> None:
+    title, defaults = "Keys of serving", serve.ServeSettings()
+
+    assert first_cells(title) == list(serve.KEYS)
+    for name, key in serve.KEYS.items():
+        if found := re.search(r"default `?([^`|]+?)`? \|", row(title, name)):
+            assert found[1] == f"{getattr(defaults, name)}".removesuffix(".0")
+            assert key.example.strip('"') == found[1]
+
+
+def test_paths_of_the_sidecar_are_documented() -> None:
+    described = re.findall(r"`(GET|POST) (\S+)`", section("Serving"))
+    promised = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+
+    assert set(described) == promised - {("GET", "/health")}  # which has a section of its own
+
+
+def test_metrics_of_serving_are_documented(tmp_path: Path) -> None:
+    with sidecar(tmp_path, "--store", ":memory:") as running:
+        page = get(f"{running.url}/metrics")
+
+    for name in first_cells("Metrics of serving"):
+        assert f"# TYPE {name} {re.split(' *[|] *', row('Metrics of serving', name))[2]}\n" in page
 
 
 def test_keys_of_collecting_are_documented() -> None:
