@@ -93,11 +93,12 @@ def _entry(number: int, table: Mapping[str, object], wrong: list[kinds.Wrong]) -
     values: dict[str, Any] = {"options": {key: value for key, value in table.items() if key not in COMMON}}
     place = table.get("name", str(number))
     place = place if isinstance(place, str) else str(number)
-    for key in COMMON.keys() & table.keys():
+    for key, raw in table.items():
         try:
-            values[key] = COMMON[key].kind(table[key])
+            if key in COMMON:
+                values[key] = COMMON[key].kind(raw)
         except kinds.NotAllowed as reason:
-            wrong.append(kinds.Wrong((place, key), table[key], str(reason)))
+            wrong.append(kinds.Wrong((place, key), raw, str(reason)))
     if "type" not in table:
         wrong.append(kinds.Wrong((place,), dict(table), 'has no type; say what is checked, such as type = "http"'))
     return values
