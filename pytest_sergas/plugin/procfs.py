@@ -14,6 +14,8 @@ import resource
 import threading
 
 _KIB = 1024
+_PAGE_KIB = resource.getpagesize() // _KIB
+_SLACK_KIB = 512  # the kernel counts pages for each CPU, and adds them up only now and then
 _STATUS_BYTES = 4096  # the whole of /proc/self/status is about 1,500
 
 
@@ -22,9 +24,10 @@ class _Files:
 
     def __init__(self, *paths: tuple[str, int]) -> None:
         self._paths = paths
-        self._owner = (0, 0)
+        self._owner = 0
         self._descriptors: tuple[int, ...] = ()
         self.open()
+        os.register_at_fork(after_in_child=self.close)
 
     def open(self) -> tuple[int, ...]:
         """Return the descriptors for the calling thread.
@@ -32,7 +35,7 @@ class _Files:
         Raises:
             OSError: there is no such file, or it may not be opened.
         """
-        owner = (os.getpid(), threading.get_ident())
+        owner = threading.get_ident()
         if owner != self._owner:
             self.close()
             opened: list[int] = []
@@ -47,7 +50,7 @@ class _Files:
     def close(self) -> None:
         for descriptor in self._descriptors:
             os.close(descriptor)
-        self._descriptors, self._owner = (), (0, 0)
+        self._descriptors, self._owner = (), 0
 
 
 class RunDelay:
@@ -81,7 +84,8 @@ class HighWaterMark:
     """The peak of the process's memory, by the kernel's own mark, which is set back at the start.
 
     ``getrusage`` tells the mark at a tenth of the cost of ``VmHWM``, but never less than the mark of the program
-    that this process was before ``exec``; so it is asked only while it says more than it ever said at first.
+    that this process was before ``exec``. So it is asked only where it says no less than when it was last found to
+    agree with what the process holds (``statm``).
 
     Raises:
         OSError: the mark cannot be read or set back here.
@@ -90,12 +94,16 @@ class HighWaterMark:
     name = "VmHWM"
 
     def __init__(self) -> None:
-        self._files = _Files(("/proc/self/status", os.O_RDONLY), ("/proc/self/clear_refs", os.O_WRONLY))
+        self._files = _Files(
+            ("/proc/self/status", os.O_RDONLY),
+            ("/proc/self/clear_refs", os.O_WRONLY),
+            ("/proc/self/statm", os.O_RDONLY),
+        )
         self._start_kib = 0
         self._by_usage = False
         self._reset()
         self._mark_kib()
-        self._floor_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._trusted_kib = float("inf")
 
     def start(self, *, exact: bool) -> None:
         """Begin a measurement.
@@ -109,7 +117,7 @@ class HighWaterMark:
             _give_back()
         self._reset()
         usage_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self._by_usage = not exact and usage_kib > self._floor_kib
+        self._by_usage = not exact and (usage_kib >= self._trusted_kib or self._agrees(usage_kib))
         self._start_kib = usage_kib if self._by_usage else self._mark_kib()
 
     def stop_bytes(self) -> int:
@@ -123,6 +131,14 @@ class HighWaterMark:
 
     def _reset(self) -> None:
         os.pwrite(self._files.open()[1], b"5", 0)
+
+    def _agrees(self, usage_kib: int) -> bool:
+        """Whether the mark was just now what the process holds, and no less is inherited; then remember it."""
+        held_kib = int(os.pread(self._files.open()[2], 64, 0).split()[1]) * _PAGE_KIB
+        if usage_kib - held_kib > _SLACK_KIB:
+            return False
+        self._trusted_kib = usage_kib
+        return True
 
     def _mark_kib(self) -> int:
         status = os.pread(self._files.open()[0], _STATUS_BYTES, 0)
