@@ -9,6 +9,7 @@ In the order in which a test passes through it:
     retries      failed tests repeated, by pytest-rerunfailures
     measuring    what each call costs (procfs, sampling)
     budgets      verdicts on it, and more attempts where they need them
+    benchmark    a fixture that repeats a call, where no other plugin has one
     gate         gated types first
     recorder     reports → records
     publishing   the record → every publisher, within one deadline

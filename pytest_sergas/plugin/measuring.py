@@ -22,6 +22,7 @@ import pytest
 
 from pytest_sergas.core.budgets import Budgets
 from pytest_sergas.core.measurement import Measurement, Use
+from pytest_sergas.core.rounds import per_round
 from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
 from pytest_sergas.plugin.types import TYPED, Typed
 
@@ -140,6 +141,9 @@ class Measuring:
         finally:
             taken = meter.stop()
             self._last = (item.nodeid, (taken, (), False))
+        if "benchmark" in getattr(item, "fixturenames", ()):
+            taken = _of_one_round(item, taken)
+            self._last = (item.nodeid, (taken, (), False))
         if budgets.any:
             verdict = self._judging.judge(item, budgets, Measurement(*taken))
             uses = tuple((use.budget, use.used, use.allowed) for use in verdict.uses)
@@ -157,6 +161,16 @@ class Measuring:
 
     def pytest_unconfigure(self) -> None:
         self._meter.close()
+
+
+def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:
+    from pytest_sergas.plugin.benchmark import median_s
+
+    median = median_s(item)
+    if median is None:
+        return taken
+    one = per_round(Measurement(*taken), median)
+    return one.method, one.wall_s, one.undisturbed_s, one.cpu_s, one.children_cpu_s, one.peak_memory_bytes
 
 
 def measurement(found: OnReport) -> Measurement:

@@ -88,9 +88,12 @@ class Collection:
         self._coroutines: set[str] = set()
 
     def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
+        from pytest_sergas.plugin.benchmark import OTHERS, BenchmarkFixture
         from pytest_sergas.plugin.budgets import Judging
         from pytest_sergas.plugin.measuring import Measuring
 
+        if not any(map(config.pluginmanager.hasplugin, OTHERS)):
+            config.pluginmanager.register(BenchmarkFixture(), "sergas-benchmark")
         judging = Judging(repeats=self._engines.retries)
         measuring = Measuring(judging, children=loaded.settings.measure_children)
         config.pluginmanager.register(measuring, "sergas-measuring")

@@ -118,7 +118,7 @@ def test_a_busy_machine_raises_no_alarm_and_hides_no_defect(workers: int) -> Non
         else:
             quick, slow = in_two_processes(0.8), in_two_processes(1.3)
 
-    rows = [("", "over", "by wall time", "caught", "by wall time")]
+    rows: list[tuple[str, ...]] = [("", "over", "by wall time", "caught", "by wall time")]
     for good, bad in zip(quick, slow, strict=True):
         rows += [(name, *map(str, good[name]), *map(str, bad[name])) for name in KINDS]
     show(f"{RUNS} tests each at 80 % and at 130 % of the budget, {workers} at once on a busy machine", *rows)
