@@ -69,9 +69,11 @@ def address(text: str) -> Address:
     """
     found = _LISTEN.fullmatch(text)
     if found is not None and int(found["port"]) < 2**16:
-        host = found["v6"] or found["v4"] or "127.0.0.1"
         try:
-            return Address(str(ipaddress.ip_address(host)), int(found["port"]))
+            host = (
+                ipaddress.IPv6Address(v6) if (v6 := found["v6"]) else ipaddress.IPv4Address(found["v4"] or "127.0.0.1")
+            )
+            return Address(str(host), int(found["port"]))
         except ValueError:
             pass  # not an address: what is allowed is said below
     raise kinds.NotAllowed("allowed: ADDRESS:PORT, such as 127.0.0.1:8000, [::1]:8000 or 0.0.0.0:8000")
