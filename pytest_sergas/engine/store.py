@@ -219,31 +219,26 @@ class Store:
         try:
             results = await loop.run_in_executor(self._threads[0], _transact, self._writer, works)
         except Exception as error:  # noqa: BLE001  whatever it is, everybody in the transaction is told
-            self._failures += 1
-            for _, change in reversed(staged):
-                change.undo()
-            _answer(staged, [_Failed(self._refusal(error))] * len(staged), raising=True)
-        else:
-            self._commits += 1
-            for _, change in staged:
-                change.publish()
-            _answer(staged, results, raising=False)
+            self._undo(staged, error)
+            return
+        self._commits += 1
+        for _, change in staged:
+            change.publish()
+        for (job, _), result in zip(staged, results, strict=True):
+            if not job.answer.done():  # it may have been cancelled meanwhile
+                job.answer.set_result(result)
 
-    def _refusal(self, error: Exception) -> StoreError:
-        refusal = StoreError(f"the store {self._name} cannot be written: {error}; nothing of this was stored")
-        refusal.__cause__ = error
-        LOG.error("%s", refusal)
-        return refusal
-
-
-def _answer(staged: list[tuple[_Job, Change[Any]]], results: list[Any], *, raising: bool) -> None:
-    for (job, _), result in zip(staged, results, strict=True):
-        if job.answer.done():
-            continue  # cancelled meanwhile
-        if raising:
-            job.answer.set_exception(result.error)
-        else:
-            job.answer.set_result(result)
+    def _undo(self, staged: list[tuple[_Job, Change[Any]]], error: Exception) -> None:
+        self._failures += 1
+        for _, change in reversed(staged):
+            change.undo()
+        text = f"the store {self._name} cannot be written: {error}; nothing of this was stored"
+        LOG.error("%s", text)
+        for job, _ in staged:
+            if not job.answer.done():
+                refusal = StoreError(text)
+                refusal.__cause__ = error
+                job.answer.set_exception(refusal)
 
 
 def _transact(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:

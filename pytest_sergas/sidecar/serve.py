@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -173,6 +174,7 @@ class Process:
     async def run(self, listening: socket.socket) -> None:
         """Serve on ``listening`` until a signal ends it."""
         await self._engine.start()
+        _spare_the_collector()
         try:
             server = _Server(self._config(), on_ready=lambda: self._say(listening), on_reload=self.reload)
             await server.serve([listening])
@@ -273,6 +275,16 @@ class _Server(uvicorn.Server):
 
 def _limits(settings: ServeSettings) -> Limits:
     return Limits(settings.max_connections, settings.header_timeout, settings.body_timeout)
+
+
+def _spare_the_collector() -> None:
+    """Keep Python's garbage collector from going through all groups again and again, which delays pushes by 20 ms.
+
+    What has been loaded stays, and what a push leaves behind is freed at once: it has no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 100)
 
 
 def _raise_file_limit(connections: int) -> None:
