@@ -24,7 +24,7 @@ from tests.servers.process import server
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.servers.tools import find
 
-pytestmark = pytest.mark.performance
+pytestmark = pytest.mark.performance(timeout=900)  # filling takes minutes on a machine that is busy
 
 SIZES = (10, 1_000, 5_000, 20_000)
 REAL_SIZES = (10, 4_000)
