@@ -44,7 +44,7 @@ _PLAINLY_ENCODED = re.compile(r"%2[fF]|(%2[eE])")
 _UNCLEAN = re.compile(r"//|/\.{1,2}(?:/|\Z)")
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ACCEPTED = re.compile(r"\s*([^;,\s]+)((?:\s*;[^,]*)?)")
-_QUALITY = re.compile(r";\s*q\s*=\s*([0-9.]+)")
+_QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{1,3})?)")
 
 
 class Pushed(Protocol):

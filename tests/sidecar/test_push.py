@@ -306,6 +306,11 @@ def test_page_is_text_unless_openmetrics_is_wanted_more(server: Sidecar) -> None
     assert openmetrics.text.endswith("\n# EOF\n")
 
 
+@pytest.mark.parametrize("accept", ["text/plain;q=1.2.3", "application/openmetrics-text;q=.", ";;q=", ",,"])
+def test_page_is_there_whatever_accept_says(accept: str, server: Sidecar) -> None:
+    assert get(server.url, "/metrics", {"Accept": accept, "Accept-Encoding": accept}).status == 200
+
+
 def test_page_is_compressed_where_that_is_accepted(server: Sidecar) -> None:
     plain = get(server.url, "/metrics")
     packed = get(server.url, "/metrics", {"Accept-Encoding": "gzip"})
