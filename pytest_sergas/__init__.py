@@ -12,7 +12,7 @@ from pytest_sergas.version import VERSION as __version__  # noqa: N811  the name
 _HOME = {
     "AttemptRecord": "pytest_sergas.core.records",
     "ConfigurationError": "pytest_sergas.errors",
-    "MetricError": "pytest_sergas.core.monitoring",
+    "MetricError": "pytest_sergas.errors",
     "MonitorType": "pytest_sergas.core.monitoring",
     "MonitoringMetric": "pytest_sergas.core.monitoring",
     "Outcome": "pytest_sergas.core.records",
@@ -27,7 +27,6 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
 
 if TYPE_CHECKING:
-    from pytest_sergas.core.monitoring import MetricError as MetricError
     from pytest_sergas.core.monitoring import MonitoringMetric as MonitoringMetric
     from pytest_sergas.core.monitoring import MonitorType as MonitorType
     from pytest_sergas.core.policy import Policy as Policy
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_sergas.core.records import TestRecord as TestRecord
     from pytest_sergas.core.records import TestType as TestType
     from pytest_sergas.errors import ConfigurationError as ConfigurationError
+    from pytest_sergas.errors import MetricError as MetricError
     from pytest_sergas.errors import PublishError as PublishError
     from pytest_sergas.errors import SergasError as SergasError
 

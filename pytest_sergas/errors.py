@@ -3,7 +3,9 @@
     SergasError
     ├── ConfigurationError   something the user wrote cannot be used; lists every fault at once
     ├── PublishError         a run could not be handed to one destination; the run itself goes on
-    └── StoreError           the sidecar's store cannot be opened, read or written
+    ├── StoreError           the sidecar's store cannot be opened, read or written
+    ├── MetricError          a metric cannot be exposed as it is
+    └── CollectError         a collector could not measure; what it measures is missing, and nothing else
 
 Each text names what was wrong, the value given, what is allowed and the next step, and never a secret.
 """
@@ -34,3 +36,11 @@ class PublishError(SergasError):
 
 class StoreError(SergasError):
     """The store cannot be opened, read or written; what was to be written is not there."""
+
+
+class MetricError(SergasError, ValueError):
+    """A metric or a family cannot be exposed; the text is what whoever wrote it should read."""
+
+
+class CollectError(SergasError):
+    """Nothing could be measured; the text is short enough for one line, and carries no secret."""

@@ -1,7 +1,7 @@
 """Where metrics come from: one file for each collector, found through the entry points `GROUP`.
 
-An entry point names a factory: `Factory`. It is called once, when the sidecar starts, and returns the
-sources that it has here, which may be none.
+An entry point names a factory: `Factory`. It is called when the sidecar starts and when the configuration is
+read again, and returns the sources that it has here, which may be none.
 
     system         CPU, memory, swap, load and network of the machine; its disks as a source of their own
     container      what cgroup v2 allows this container and what it uses
@@ -23,15 +23,10 @@ from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.core.monitoring import MonitoringMetric
 from pytest_sergas.core.series import Labels
-from pytest_sergas.errors import SergasError
 
 GROUP = "pytest_sergas.collectors"
 
 Measured = MonitoringMetric | Family
-
-
-class CollectError(SergasError):
-    """Nothing could be collected; the text is short enough for one line, and carries no secret."""
 
 
 class Collector(Protocol):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from pytest_sergas.collectors import CollectError, Context, Measured, Source
+from pytest_sergas.collectors import Context, Measured, Source
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.errors import CollectError
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")

@@ -16,9 +16,9 @@ from typing import Any
 
 from pytest_sergas.collectors import Collector, Context, Measured, Source
 from pytest_sergas.core.metrics import Family
-from pytest_sergas.core.monitoring import MetricError, MonitoringMetric
+from pytest_sergas.core.monitoring import MonitoringMetric
 from pytest_sergas.core.text import one_line, show_value
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import ConfigurationError, MetricError
 
 
 def create(context: Context) -> Sequence[Source]:

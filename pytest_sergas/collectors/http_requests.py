@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pytest_sergas.collectors import Context, Measured, Source
 from pytest_sergas.core.exposition import number
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.core.monitoring import MetricError
 from pytest_sergas.core.text import clean, show_value
+from pytest_sergas.errors import MetricError
 
 OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_sergas.collectors import CollectError, Context, Measured, Source
+from pytest_sergas.collectors import Context, Measured, Source
 from pytest_sergas.config.collect import Target
 from pytest_sergas.core.series import canonical
 from pytest_sergas.core.text import one_line
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import CollectError, ConfigurationError
 from pytest_sergas.version import VERSION
 
 _ACCEPT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"

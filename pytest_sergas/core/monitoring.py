@@ -21,6 +21,7 @@ from typing import Protocol
 from pytest_sergas.core.exposition import SUFFIXES
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.text import show_value
+from pytest_sergas.errors import MetricError
 
 KEPT_NAMES = frozenset({"http_requests_total", "http_request_duration_seconds"})
 
@@ -45,10 +46,6 @@ class Moment(Protocol):
     """What a `datetime.datetime` is to us."""
 
     def timestamp(self) -> float: ...
-
-
-class MetricError(ValueError):
-    """A metric or a family cannot be exposed; the text is what whoever wrote it should read."""
 
 
 @dataclass(frozen=True, slots=True)

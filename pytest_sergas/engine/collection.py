@@ -16,13 +16,14 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_sergas.collectors import CollectError, Measured, Source
+from pytest_sergas.collectors import Measured, Source
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, check, families_of
+from pytest_sergas.core.monitoring import MonitoringMetric, check, families_of
 from pytest_sergas.core.series import seen
 from pytest_sergas.core.text import one_line, redact_url
 from pytest_sergas.engine.history import History
+from pytest_sergas.errors import CollectError, MetricError
 
 WAITING = "has not been asked yet"
 

@@ -271,8 +271,8 @@ class History:
 
     def _expire(self, now: Now) -> None:
         """Drop what has ended so long ago that nobody looks there, and the pairs of labels that went with it."""
-        oldest_s = now.monotonic_s
-        self._drop([series for series in self._ended.values() if series.times_s[-1] < oldest_s - series.keep_s])
+        now_s = now.monotonic_s
+        self._drop([series for series in self._ended.values() if series.times_s[-1] < now_s - series.keep_s])
 
     def _drop(self, gone: list[Series]) -> None:
         if not gone:

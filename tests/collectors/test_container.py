@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.collectors import CollectError
 from pytest_sergas.collectors.container import (
     Container,
     find,
@@ -17,6 +16,7 @@ from pytest_sergas.collectors.container import (
     parse_limit,
     parse_own,
 )
+from pytest_sergas.errors import CollectError
 from tests.collectors.conftest import by_name, plenty, values
 
 pytestmark = pytest.mark.unit

@@ -11,8 +11,8 @@ import pytest
 
 from pytest_sergas.collectors.custom import adapted, create
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, MonitorType
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType
+from pytest_sergas.errors import ConfigurationError, MetricError
 from tests.collectors.conftest import context, plenty, values
 
 pytestmark = pytest.mark.unit

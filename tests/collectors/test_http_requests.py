@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from pytest_sergas.collectors.http_requests import BUCKETS_S, METHODS, OTHER, HttpRequests
 from pytest_sergas.core.exposition import number
-from pytest_sergas.core.monitoring import MetricError, check, families_of
+from pytest_sergas.core.monitoring import check, families_of
+from pytest_sergas.errors import MetricError
 from tests.collectors.conftest import by_name, plenty, values
 
 pytestmark = pytest.mark.unit

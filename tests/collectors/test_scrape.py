@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_sergas.collectors import CollectError, Source
+from pytest_sergas.collectors import Source
 from pytest_sergas.collectors.scrape import Scrape, create
 from pytest_sergas.config.collect import Target
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import CollectError, ConfigurationError
 from tests.collectors.conftest import PATIENCE_S, context, plenty, values
 from tests.servers import gateways
 from tests.servers.gateways import Answer, answering, speaking

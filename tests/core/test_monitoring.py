@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
-from pytest_sergas.core.monitoring import MetricError, MonitoringMetric, MonitorType, check, families_of
+from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType, check, families_of
+from pytest_sergas.errors import MetricError
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from pytest_sergas.collectors import CollectError, Collector, Measured, Source
+from pytest_sergas.collectors import Collector, Measured, Source
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType
@@ -19,6 +19,7 @@ from pytest_sergas.core.series import Labels, Matcher
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.collection import Collection, Status
 from pytest_sergas.engine.history import History
+from pytest_sergas.errors import CollectError
 
 pytestmark = pytest.mark.integration
 
