@@ -50,7 +50,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run_pytest(*arguments: str, record: bool = True) -> Ran:
         file = Path(pytester.path, "run.ctrf.json")
         options = ("--sergas-ctrf", file.name) if record else ()
-        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *options, *arguments, timeout=60)
+        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *options, *arguments, timeout=110)
         return Ran(result, json.loads(file.read_text("utf-8")) if file.exists() else None)
 
     return run_pytest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from pytest_sergas.core.plan import Collected, History, Plan, Rules, Tie, Unit, plan
 from pytest_sergas.plugin.scheduler import Assignment, PlannedScheduling
+from tests.plugin.conftest import Ran, Run
 
 pytestmark = pytest.mark.integration
 
@@ -268,3 +270,249 @@ def test_failed_gate_is_run_to_its_end_and_nothing_behind_it_begins(
         for place in unit.tests
     }
     assert set(model.over) == up_to_it
+
+
+MIXED = """
+import time, pytest
+
+@pytest.mark.unit
+@pytest.mark.parametrize("n", range(12))
+def test_unit(n): time.sleep(0.01)
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("n", range(8))
+def test_e2e(n): time.sleep(0.01)
+
+@pytest.mark.load
+@pytest.mark.parametrize("n", range(3))
+def test_load(n): pass
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("n", range(4))
+def test_smoke(n): assert {smoke}
+"""
+GATE = "[types.smoke]\ngate = true\n"
+
+
+def workers_of(ran: Ran, name: str) -> set[str]:
+    return {test["threadId"] for test in ran.tests.values() if test["name"].startswith(name)}
+
+
+def names_in_order(ran: Ran) -> list[str]:
+    """Return the functions of the tests in the order in which they began."""
+    return [name.partition("[")[0] for name in ran.outcomes]
+
+
+def test_mixed_suite_runs_in_one_go(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas=GATE)
+    pytester.makepyfile(MIXED.format(smoke=True))
+
+    ran = run("-n3")
+
+    order = names_in_order(ran)
+    assert Counter(order) == {"test_smoke": 4, "test_unit": 12, "test_e2e": 8, "test_load": 3}
+    assert order[:4] == ["test_smoke"] * 4
+    assert order[-3:] == ["test_load"] * 3
+    assert len(workers_of(ran, "test_e2e")) <= 2
+    assert len(workers_of(ran, "test_load")) == 1
+
+
+def test_type_that_is_not_parallel_runs_on_one_worker(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas="[types.unit]\nparallel = false\n")
+    pytester.makepyfile(MIXED.format(smoke=True))
+
+    assert len(workers_of(run("-n3"), "test_unit")) == 1
+
+
+def test_failed_gate_stops_all_workers_and_the_run_fails(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas=GATE)
+    path = pytester.makepyfile(MIXED.format(smoke="n != 2"))
+
+    ran = run("-n3")
+
+    assert Counter(ran.outcomes.values()) == {"failed": 1, "passed": 3}
+    assert set(names_in_order(ran)) == {"test_smoke"}
+    reason = f"gate 'smoke' failed ({path.name}::test_smoke[2]); the rest was not started"
+    assert reason in ran.text
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["stopped"] == reason
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_gate_whose_test_kills_its_worker_has_failed(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas=GATE)
+    pytester.makepyfile(MIXED.format(smoke="n != 2 or __import__('os')._exit(1)"))
+
+    ran = run("-n3")
+
+    assert Counter(ran.outcomes.values()) == {"crashed": 1, "passed": 3}
+    assert set(names_in_order(ran)) == {"test_smoke"}
+
+
+def test_failed_gate_stops_the_run_under_another_scheduler_too(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas=GATE)
+    pytester.makepyfile(MIXED.format(smoke=False))
+
+    ran = run("-n1", "--dist=load")
+
+    assert set(names_in_order(ran)) == {"test_smoke"}
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["stopped"].startswith("gate 'smoke' failed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "scheduler"),
+    [
+        pytest.param(("-n2",), "PlannedScheduling", id="-n"),
+        pytest.param(("-n2", "--dist=load"), "LoadScheduling", id="--dist load"),
+        pytest.param(("-n2", "--dist", "worksteal"), "WorkStealingScheduling", id="--dist worksteal"),
+        pytest.param(("-n2", "-d"), "LoadScheduling", id="-d"),
+        pytest.param(("-n2", "-o", "addopts=--dist=load"), "LoadScheduling", id="addopts"),
+        pytest.param(("-n2", "--no-sergas"), "LoadScheduling", id="--no-sergas"),
+    ],
+)
+def test_distribution_that_the_user_gives_wins(
+    pytester: pytest.Pytester, run: Run, arguments: tuple[str, ...], scheduler: str
+) -> None:
+    pytester.makepyfile("def test_a(): pass\ndef test_b(): pass")
+
+    ran = run("-v", *arguments, record="--no-sergas" not in arguments)
+
+    assert f"scheduling tests via {scheduler}" in ran.text
+    ran.result.assert_outcomes(passed=2)
+
+
+def test_distribution_from_the_environment_wins(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile("def test_a(): pass\ndef test_b(): pass")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--dist=loadfile")
+
+    assert "scheduling tests via LoadFileScheduling" in run("-v", "-n2").text
+
+
+def test_scheduler_of_another_plugin_wins(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile("def test_a(): pass\ndef test_b(): pass")
+    pytester.makeconftest(
+        """
+        from xdist.scheduler import LoadScheduling
+
+        class Theirs(LoadScheduling): pass
+
+        def pytest_xdist_make_scheduler(config, log):
+            return Theirs(config, log)
+        """
+    )
+
+    assert "scheduling tests via Theirs" in run("-v", "-n2").text
+
+
+def test_verbose_run_tells_how_the_plan_was_made(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas=GATE)
+    pytester.makepyfile(MIXED.format(smoke=True))
+
+    ran = run("-n2", "-v")
+
+    ran.result.stdout.fnmatch_lines(
+        [
+            "sergas: 27 tests in 27 units, no durations recorded yet, 4 first*, 3 exclusive, by one worker alone",
+            "sergas: e2e on at most 2 of the workers",
+        ]
+    )
+    assert "sergas: " not in run("-n2").text
+
+
+@pytest.mark.parametrize("switched_off", ["no:terminal", "no:timeout"])
+def test_plugin_that_is_switched_off_is_not_missed(pytester: pytest.Pytester, run: Run, switched_off: str) -> None:
+    pytester.makepyfile(MIXED.format(smoke=True))
+
+    assert Counter(run("-n2", "-p", switched_off).outcomes.values()) == {"passed": 27}
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "package"])
+def test_shared_fixture_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run, scope: str) -> None:
+    package = pytester.mkpydir("shop")
+    (package / "conftest.py").write_text(
+        f"import pytest\n@pytest.fixture(scope='{scope}')\ndef shared():\n    open('set-ups', 'a').write('x')\n",
+        "utf-8",
+    )
+    (package / "test_shop.py").write_text(
+        "import pytest\nclass TestShop:\n    @pytest.mark.parametrize('n', range(8))\n"
+        "    def test_one(self, shared, n): pass\n",
+        "utf-8",
+    )
+
+    ran = run("-n3")
+
+    assert len(ran.outcomes) == 8
+    assert Path(pytester.path, "set-ups").read_text("utf-8") == "x"
+
+
+def test_classes_that_hold_one_lock_do_not_wait_for_each_other_for_ever(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makeconftest(
+        """
+        import fcntl, pytest
+
+        @pytest.fixture(scope="class")
+        def lock():
+            with open("lock", "w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        """
+    )
+    pytester.makepyfile(
+        "\n".join(
+            f"class Test{name}:\n"
+            "    def test_1(self, lock): pass\n"
+            "    def test_2(self, lock): pass\n"
+            "    def test_3(self, lock): pass\n"
+            for name in "ABCD"
+        )
+    )
+
+    assert Counter(run("-n3").outcomes.values()) == {"passed": 12}
+
+
+@pytest.mark.parametrize("kind", ["unit", "load"])
+def test_maxfail_ends_the_run_and_repeats_nothing(pytester: pytest.Pytester, run: Run, kind: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import time, pytest
+
+        @pytest.mark.{kind}
+        @pytest.mark.parametrize("n", range(60))
+        def test_one(n):
+            time.sleep(0.05)
+            assert n != 3
+        """
+    )
+
+    ran = run("-n2", "--maxfail=1")
+
+    outcomes = Counter(ran.outcomes.values())
+    assert outcomes["failed"] == 1
+    assert outcomes["passed"] < 59
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["stopped"] == "stopping after 1 failures"
+
+
+def test_workers_that_collect_different_tests_are_an_error(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.mark.parametrize("worker", [os.environ.get("PYTEST_XDIST_WORKER", "")])
+        def test_one(worker): pass
+        """
+    )
+
+    ran = run("-n2")
+
+    assert "Different tests were collected between gw0 and gw1" in ran.text.replace("gw1 and gw0", "gw0 and gw1")
+    assert ran.result.ret != pytest.ExitCode.OK
+
+
+def test_run_without_tests_ends(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile("")
+
+    assert run("-n2", record=False).result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
