@@ -101,6 +101,7 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._in_message = False  # from the first byte of a request to its last
+        self._in_head = False
         self._ended = False
         self._head_bytes = 0  # of the complete lines
         self._loose_bytes = 0  # received since the last complete head or piece of body
@@ -138,7 +139,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_message = True
+        self._in_message = self._in_head = True
         self._head_bytes = self._loose_bytes = 0
         self._wait(self.shared.limits.header_s)
 
@@ -154,6 +155,7 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes > HEAD_LIMIT_BYTES:
             self._refuse_head()
         if not self._ended:
+            self._in_head = False
             self._loose_bytes = 0
             self._wait(self.shared.limits.body_s)
             super().on_headers_complete()
@@ -193,12 +195,17 @@ class Connection(HttpToolsProtocol):
 
     def _expire(self) -> None:
         self.shared.ended["deadline"] += 1
-        half_answered = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        if self._in_message and not half_answered:
+        if self._in_message and self._is_unanswered():
             self._answer(408, "the request did not arrive in time\n")
         else:
             self._forget()
             self.transport.close()
+
+    def _is_unanswered(self) -> bool:
+        """Whether nothing has been said to the request that is coming, nor is being said to the one before it."""
+        if self.cycle is None:
+            return True
+        return self.cycle.response_complete if self._in_head else not self.cycle.response_started
 
     def _refuse_head(self) -> None:
         if not self._ended:

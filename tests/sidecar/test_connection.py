@@ -16,8 +16,8 @@ from tests.sidecar.conftest import PATIENCE_S, ask
 pytestmark = pytest.mark.integration
 
 HEAD = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n"
-# With a Host that is refused at once the body is never asked for; /-/healthy takes no POST and answers as well.
-BODY = b"POST /api/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+POST = b"POST /api/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+BODY = POST + b"Content-Type: application/json\r\n\r\n{"
 LATE = "the request did not arrive in time\n"
 
 
@@ -93,11 +93,20 @@ def test_second_request_of_a_connection_has_the_deadline_too(impatient: Sidecar)
     assert received.endswith(LATE.encode())
 
 
-def test_body_that_never_ends_is_closed(impatient: Sidecar) -> None:
+def test_body_that_never_ends_is_answered_with_408(impatient: Sidecar) -> None:
     with connected(impatient, BODY) as client:
         received = rest(client)
 
-    assert received == b"" or status(received) in {404, 408}
+    assert status(received) == 408
+    assert received.endswith(LATE.encode())
+
+
+def test_body_that_never_ends_and_was_refused_already_is_answered_once(impatient: Sidecar) -> None:
+    with connected(impatient, POST + b"Content-Type: text/plain\r\n\r\n{") as client:
+        received = rest(client)
+
+    assert status(received) == 415
+    assert received.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
