@@ -55,6 +55,8 @@ class Settings:
     retry_on: tuple[str, ...] | None = None
     max_workers: int | None = None
     exclusive_wait: float = 300.0
+    watchdog: float = 600.0
+    durations: str = ""
     strict: bool = False
     measure: bool = True
     measure_children: bool = False
@@ -252,6 +254,14 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.number(0, kinds.YEAR_S, "seconds", open_below=True),
             "seconds that a test waits until an exclusive one, or an exclusive one until all others, are over",
             "300",
+        ),
+        "watchdog": Key(
+            kinds.number(0, kinds.YEAR_S, "seconds (0 for never)"),
+            "seconds of silence after which the tests that run are named; 0 for never",
+            "600",
+        ),
+        "durations": Key(
+            kinds.text, "read the tests' durations from this file too; none by default", '"tests/durations.json"'
         ),
         "strict": Key(kinds.boolean, "a test without a type is an error", "false"),
         "measure": Key(kinds.boolean, "measure what each call costs; false switches budgets off, too", "true"),

@@ -82,7 +82,13 @@ def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
                 "exitStatus": run.exit_status,
                 "collected": run.collected,
                 "workers": run.workers,
-                **_present(stopped=run.stopped, unfinished=list(run.unfinished), notes=list(run.notes)),
+                **_present(
+                    stopped=run.stopped,
+                    unfinished=list(run.unfinished),
+                    notes=list(run.notes),
+                    shard=run.shard,
+                    split=run.split,
+                ),
             },
         },
     }

@@ -237,6 +237,8 @@ class RunRecord:
         collected: how many tests were to be run.
         workers: how many pytest-xdist workers ran tests; 0 for the only process.
         notes: sentences about the run that its reader should see.
+        shard: which part of the suite ran ("2/5"), or "" for all of it.
+        split: the fingerprint of the split that the shard is a part of, or "".
     """
 
     run_id: str
@@ -252,3 +254,5 @@ class RunRecord:
     environment: Environment = Environment()
     notes: tuple[str, ...] = ()
     version: str = ""
+    shard: str = ""
+    split: str = ""

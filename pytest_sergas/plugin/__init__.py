@@ -61,12 +61,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Let ``-n auto`` start no more workers than ``max_workers``."""
-    workers = yield
-    if config.getoption("--no-sergas") or not _asked(config):
-        return workers
-    limit = _load(config).settings.max_workers
-    return workers if limit is None else min(workers, limit)
+    """Let ``-n auto`` start no more workers than ``max_workers`` and the container's CPU quota allow."""
+    limits = [(yield)]
+    if config.getoption("--no-sergas"):
+        return limits[0]
+    # Whoever sets the variable has counted himself.
+    if not os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        from pytest_sergas.plugin.quota import quota_workers
+
+        limits.append(quota_workers() or limits[0])
+    if _asked(config):
+        limits.append(_load(config).settings.max_workers or limits[0])
+    return min(limits)
 
 
 class _Starter:
@@ -110,6 +116,8 @@ def _load(config: pytest.Config) -> Loaded:
 def _asked(config: pytest.Config) -> bool:
     """Whether somebody configures us, so that faults must be found before anything is collected."""
     if options.given(config) or os.environ.get("PROMETHEUS_GATEWAY") or is_controller(config):
+        return True
+    if config.getoption("sergas_shard"):
         return True
     if (config.rootpath / "sergas.toml").exists():
         return True

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 # Option → key of [tool.sergas]; those that name a file are relative to where the command was typed.
-FILES = {"--sergas-ctrf": "ctrf", "--sergas-markdown": "markdown", "--sergas-textfile": "textfile"}
+FILES = {
+    "--sergas-ctrf": "ctrf",
+    "--sergas-markdown": "markdown",
+    "--sergas-textfile": "textfile",
+    "--sergas-durations": "durations",
+}
 OTHERS = {"--sergas-push": "push", "--sergas-sidecar": "sidecar", "--sergas-strict": "strict"}
 
 
@@ -34,6 +39,12 @@ def add(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="write the run's metrics to this file, for the textfile collector of node_exporter",
     )
+    option(
+        "--sergas-durations",
+        metavar="FILE",
+        help="read and update the durations of the tests in this file, for machines that share it",
+    )
+    option("--sergas-shard", metavar="I/N", type=_shard, help="run only this part of the suite, such as 2/5")
     option("--sergas-push", metavar="URL", help="push the run's metrics to the Pushgateway at this address")
     option("--sergas-sidecar", metavar="URL", help="send the run and its metrics to the sidecar at this address")
 
@@ -50,3 +61,16 @@ def given(config: pytest.Config) -> dict[str, tuple[str, Any]]:
             is_file = option in FILES and value.strip()
             found[key] = (option, str(Path(config.invocation_params.dir, value)) if is_file else value)
     return found
+
+
+def _shard(text: str) -> str:
+    """Check a shard; it stays a text, because pytest-xdist sends the options to its workers."""
+    import argparse
+
+    from pytest_sergas.core.kinds import NotAllowed
+    from pytest_sergas.core.shards import parse
+
+    try:
+        return str(parse(text))
+    except NotAllowed as wrong:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used; {wrong}") from wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,14 +22,17 @@ class Parallel:
     Args:
         types: node id → type; filled when the first worker has collected.
         notes: filled with the workers' notes.
+        history: asked for once, when the plan is made.
     """
 
-    def __init__(self, config: pytest.Config, types: dict[str, str], notes: dict[str, None]) -> None:
+    def __init__(
+        self, config: pytest.Config, types: dict[str, str], notes: dict[str, None], history: Callable[[], History]
+    ) -> None:
         self._types = types
         self._worker_notes = notes
         self._exchange = Exchange()
         gate = ControllerGate(self._exchange)
-        self._scheduling = Scheduling(config, self._exchange, gate, History)
+        self._scheduling = Scheduling(config, self._exchange, gate, history)
         self._crashes = Crashes(self._exchange)
         self._waits = Waits()
         register = config.pluginmanager.register
@@ -36,6 +40,10 @@ class Parallel:
         register(self._scheduling, "sergas-scheduling")
         register(self._crashes, "sergas-crashes")
         register(self._waits, "sergas-waits")
+
+    def running(self) -> dict[str, str]:
+        """Return node id → worker of the tests that have begun, as far as that is known."""
+        return self._scheduling.running()
 
     @property
     def notes(self) -> list[str]:

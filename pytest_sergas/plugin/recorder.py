@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pytest
 
@@ -37,6 +38,22 @@ from pytest_sergas.plugin.measuring import OnReport, measurement
 from pytest_sergas.plugin.starts import Location, Starts
 
 _TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A test that has begun and not ended.
+
+    Attributes:
+        worker: "" where there is none, or before it is known which.
+        start_s: seconds since the Unix epoch; 0 when that is not known.
+        called: whether its call is over, so that it is being torn down.
+    """
+
+    node_id: str
+    worker: str
+    start_s: float
+    called: bool = False
 
 
 class _Attempt:
@@ -129,6 +146,17 @@ class Recorder:
         attempt.ended = True
         test.attempts.append(attempt)
         self._tests.append(test)
+
+    def running(self) -> tuple[int, tuple[Running, ...]]:
+        """Return how many tests have reported something, and what runs now; may be called from any thread."""
+        tests = list(self._tests)  # a copy at once: the run goes on meanwhile
+        found = []
+        for test in tests:
+            last = test.attempts[-1] if test.attempts else None
+            if last is not None and not last.ended:
+                found.append(Running(test.node_id, last.worker, last.start_s, last.call_s is not None))
+        begun = [Running(node_id, "", start.start_s) for node_id, start in self._starts.open]
+        return len(tests), (*found, *begun)
 
     def finish(self) -> tuple[tuple[TestRecord, ...], tuple[str, ...]]:
         """Return the tests in the order in which they began, and the node ids of those that did not end.

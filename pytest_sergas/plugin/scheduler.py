@@ -264,6 +264,12 @@ class PlannedScheduling:
         """Note that a worker has begun a test."""
         self._begun.add(node_id)
 
+    def running(self) -> dict[str, str]:
+        """Return node id → worker of the tests that have begun; may be called from any thread."""
+        first = {worker.node.gateway.id: list(worker.queue)[:1] for worker in list(self._workers.values())}
+        began = {self._collection[index]: name for name, queued in first.items() for index in queued}
+        return {node_id: name for node_id, name in began.items() if node_id in self._begun}
+
     def resume(self) -> None:
         """Hand out what a crash has given back."""
         if self._started:

@@ -57,6 +57,10 @@ class Scheduling:
         )
         return self._scheduler
 
+    def running(self) -> dict[str, str]:
+        """Return node id → worker of the tests that have begun, as far as we schedule them."""
+        return self._scheduler.running() if self._scheduler is not None else {}
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         if self._scheduler is not None:
             self._scheduler.begun(nodeid)

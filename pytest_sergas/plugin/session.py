@@ -20,6 +20,7 @@ from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
+from pytest_sergas.plugin.durations import KeptDurations
 from pytest_sergas.plugin.engines import Engines
 from pytest_sergas.plugin.gate import Gate, put_first
 from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
@@ -33,6 +34,9 @@ from pytest_sergas.version import VERSION
 if TYPE_CHECKING:
     from pytest_sergas.plugin.measuring import Measuring
     from pytest_sergas.plugin.parallel import Parallel
+    from pytest_sergas.plugin.sharding import ShardOfRun
+
+_SHARD: pytest.StashKey[ShardOfRun] = pytest.StashKey()
 
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
@@ -41,16 +45,33 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     from pytest_sergas.plugin.report import Report
 
     register = config.pluginmanager.register
+    kept = None if is_worker(config) else KeptDurations(config, loaded)
     collection = None
     if not is_controller(config):
         collection = Collection(config, loaded)
         register(collection, "sergas-collection")
-    if not is_worker(config):
-        run = Run(config, loaded, collection, started_s)
+    if config.getoption("sergas_shard"):
+        _register_shard(config, collection, kept)
+    if kept is not None:
+        run = Run(config, loaded, collection, kept, started_s)
         register(run, "sergas-run")
         register(Report(run), "sergas-report")
         if loaded.settings.measure:
             register(Relabelling(), "sergas-relabelling")
+
+
+def _register_shard(config: pytest.Config, collection: Collection | None, kept: KeptDurations | None) -> None:
+    from pytest_sergas.plugin.sharding import Sharding, ShardOfRun, asked
+
+    shard = asked(config)
+    durations = kept.shared() if kept is not None else b""
+    sharding = None
+    if collection is not None:
+        sharding = Sharding(shard, collection, durations)
+        config.pluginmanager.register(sharding, "sergas-sharding")
+    if kept is not None:
+        config.stash[_SHARD] = ShardOfRun(shard, sharding, durations)
+        config.pluginmanager.register(config.stash[_SHARD], "sergas-shard")
 
 
 class Applier(Protocol):
@@ -81,7 +102,7 @@ class Collection:
         if loaded.settings.measure:
             self._measuring = self._measure(config, loaded)
         gated = [kind.value for kind, table in loaded.settings.types.items() if table.enabled and table.gate]
-        self._gates = {name: rank for rank, name in enumerate(gated)}
+        self.gates = {name: rank for rank, name in enumerate(gated)}
         self.types: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self.faults: list[str] = []
@@ -126,7 +147,7 @@ class Collection:
             self._note(typed.policy)
         if self._coroutines:
             config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
-        if self._gates:
+        if self.gates:
             self._set_gates(config, items)
         return result
 
@@ -135,7 +156,7 @@ class Collection:
         if is_worker(session.config):
             from pytest_sergas.plugin.worker import finish_collection
 
-            finish_collection(session, self, self._gates, self._settings.exclusive_wait)
+            finish_collection(session, self, self.gates, self._settings.exclusive_wait)
 
     def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
         untyped = []
@@ -164,8 +185,8 @@ class Collection:
             self.notes[f"retries are left to the plugin {self._engines.rival!r}, which has its own flaky marker"] = None
 
     def _set_gates(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        behind = len(self._gates)
-        ranks = [self._gates.get(self.types.get(item.nodeid, ""), behind) for item in items]
+        behind = len(self.gates)
+        ranks = [self.gates.get(self.types.get(item.nodeid, ""), behind) for item in items]
         gated = {item.nodeid: rank for item, rank in zip(items, ranks, strict=True) if rank < behind}
         if gated:
             put_first(items, ranks)
@@ -176,9 +197,17 @@ class Collection:
 class Run:
     """The record and its publishers, wherever results arrive: in the only process or on the controller."""
 
-    def __init__(self, config: pytest.Config, loaded: Loaded, collection: Collection | None, started_s: float) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        loaded: Loaded,
+        collection: Collection | None,
+        durations: KeptDurations,
+        started_s: float,
+    ) -> None:
         self._config = config
         self._loaded = loaded
+        self._durations = durations
         self._types = collection.types if collection is not None else {}
         self._notes = collection.notes if collection is not None else {}
         self._parallel = self._create_parallel() if is_controller(config) else None
@@ -186,6 +215,12 @@ class Run:
         self._recorder = Recorder(self._types, starts, each=config.getoption("dist", "no") == "each")
         config.pluginmanager.register(starts, "sergas-starts")
         config.pluginmanager.register(self._recorder, "sergas-recorder")
+        if loaded.settings.watchdog and not config.getoption("usepdb", default=False):
+            from pytest_sergas.plugin.watchdog import Watchdog
+
+            workers = dict if self._parallel is None else self._parallel.running
+            watchdog = Watchdog(loaded.settings.watchdog, self._recorder.running, workers)
+            config.pluginmanager.register(watchdog, "sergas-watchdog")
         self._publishers: tuple[Publisher, ...] | None = None
         self._started_s = started_s
         self._stopped = ""
@@ -203,7 +238,7 @@ class Run:
     def _create_parallel(self) -> Parallel:
         from pytest_sergas.plugin.parallel import Parallel
 
-        parallel = Parallel(self._config, self._types, self._notes)
+        parallel = Parallel(self._config, self._types, self._notes, self._durations.history)
         self._config.pluginmanager.register(parallel, "sergas-parallel")
         return parallel
 
@@ -221,7 +256,7 @@ class Run:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self._publishers is None or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
-        run = self._record(session, exitstatus)
+        run = self._record(session)
         self.sent = publish_all(self._publishers, run, self._loaded.settings.publish_deadline)
 
     def _context(self) -> Context:
@@ -245,25 +280,31 @@ class Run:
         directory = Path(os.path.expandvars(str(self._config.getini("cache_dir")))).expanduser()
         return self._config.rootpath / directory / "d" / "sergas"
 
-    def _record(self, session: pytest.Session, exitstatus: int) -> RunRecord:
+    def _record(self, session: pytest.Session) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
 
         tests, unfinished = self._recorder.finish()
         notes = [*self._notes]
         if self._parallel is not None:
             notes.extend(self._parallel.notes)
+        shard = self._config.stash.get(_SHARD, None)
+        stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
+        self._durations.record(tests, complete=not stopped and not unfinished)
+        notes.extend(self._durations.notes)
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,
             started_s=self._started_s,
             finished_s=time.time(),
             tests=tests,
-            exit_status=int(exitstatus),
-            stopped=str(session.shouldfail or session.shouldstop or self._stopped or ""),
+            exit_status=int(session.exitstatus),
+            stopped=stopped,
             unfinished=unfinished,
             collected=session.testscollected,
             workers=len(self._recorder.workers),
             environment=describe(self._config.rootpath, os.environ),
             notes=tuple(notes),
             version=VERSION,
+            shard=str(shard or ""),
+            split=shard.split if shard is not None else "",
         )

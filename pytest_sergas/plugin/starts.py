@@ -37,3 +37,8 @@ class Starts:
     def node_ids(self) -> tuple[str, ...]:
         """The tests that have begun and not reported anything, in the order in which they began."""
         return tuple(self._open)
+
+    @property
+    def open(self) -> tuple[tuple[str, Start], ...]:
+        """The same tests with their starts."""
+        return tuple(self._open.items())

@@ -34,7 +34,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     shared = exchange.directory(workerinput)
     if shared is None and found.faults:
         raise pytest.UsageError(str(ConfigurationError(tuple(found.faults))))
-    exclusive, caps = _policies(session.items)
+    exclusive, caps = policies(session.items)
     alone = frozenset(session.items[place].nodeid for place in exclusive)
     parallel = workerinput["workercount"] > 1
     note = _guard(config, shared, alone, exclusive_wait_s) if alone and parallel else ""
@@ -64,7 +64,7 @@ def _guard_gates(config: pytest.Config, left: exchange.Left, node_ids: list[str]
         config.pluginmanager.register(WorkerGate(gated, units, left.types, shared), "sergas-gate")
 
 
-def _policies(items: list[pytest.Item]) -> tuple[frozenset[int], dict[str, int]]:
+def policies(items: list[pytest.Item]) -> tuple[frozenset[int], dict[str, int]]:
     """Return the places of the exclusive tests, and type → how many workers may run it."""
     exclusive: set[int] = set()
     caps: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """The metrics of a run in a Pushgateway: one group for each type.
 
-    job = the project, type = the type of the tests, and what push_labels adds
+    job = the project, type = the type of the tests, shard = which part of the suite ran, where it was
+    split, and what push_labels adds or replaces
 
 Groups are sent with POST (``pushadd`` in prometheus_client), which replaces the families that are sent and
 leaves the others: the time of the last success survives a run that failed. All groups are sent at once,
@@ -96,7 +97,8 @@ class Pushgateway:
     def _push(self, run: RunRecord, summary: TypeSummary, labels: Mapping[str, str], timeout_s: float) -> None:
         from prometheus_client import pushadd_to_gateway
 
-        key = {"type": summary.type, **labels}
+        shard = {"shard": run.shard} if run.shard else {}
+        key = {"type": summary.type, **shard, **labels}
         job = one_line(run.project, LABEL_LIMIT)
         # prometheus_client leaves "." and ".." in a path, which servers take for steps.
         path = to_path({"job": job, **key})

@@ -49,13 +49,18 @@ class Terminal:
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
-        summaries = summarise(run, slowest=self.slowest)
-        if all(summary.type == UNTYPED for summary in summaries):
+        if all(test.type == UNTYPED for test in run.tests):
             return Publication()
-        total = overall(run) if len(summaries) > 1 else summaries[0]
-        trouble = (*_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
-        lines = (*_table(summaries, total), *trouble, *_slowest(summaries))
+        lines, trouble = show(run, slowest=self.slowest)
         return Publication(title="tests by type", lines=lines, brief=trouble)
+
+
+def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """Return the lines for ``run``, and those of them that somebody should look at."""
+    summaries = summarise(run, slowest=slowest)
+    total = overall(run) if len(summaries) != 1 else summaries[0]
+    trouble = (*_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
+    return (*_table(summaries, total), *trouble, *_slowest(summaries)), trouble
 
 
 def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:

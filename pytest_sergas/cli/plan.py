@@ -1,0 +1,144 @@
+"""``sergas plan``: what would run together, and in which order; nothing is run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_sergas.core.makespan import makespan_s
+from pytest_sergas.core.plan import History, Plan, Rules, plan
+from pytest_sergas.core.shards import MOST, split
+from pytest_sergas.core.summary import seconds
+from pytest_sergas.core.text import keep_end
+from pytest_sergas.errors import SergasError
+
+if TYPE_CHECKING:
+    from pytest_sergas.plugin.session import Collection
+
+HELP = "show which tests would run together and in which order, without running them"
+EXAMPLES = """\
+Durations are those of earlier runs, where there are any; a test without one
+counts as the median of the others. What stands behind -- goes to pytest.
+
+examples:
+  sergas plan -n 4
+  sergas plan -n 4 --shards 3 -- -m "unit or e2e" tests
+"""
+
+_SHOWN = 10
+_WIDTH = 80
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", type=_number, default=2, metavar="N", dest="workers", help="workers; 2 unless given")
+    parser.add_argument("--shards", type=_number, default=1, metavar="N", help="show how N machines share the tests")
+    parser.add_argument("--units", action="store_true", help="show every unit with its tests")
+    parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="what pytest is started with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    planned = _collect(arguments.pytest, arguments.workers)
+    print("\n".join(to_lines(planned, arguments.shards, every=arguments.units)))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what is needed to show it.
+
+    Attributes:
+        node_ids: of the tests, in the order that the units' places refer to.
+    """
+
+    node_ids: Sequence[str]
+    rules: Rules
+    plan: Plan
+    workers: int
+
+
+def to_lines(planned: Planned, shards: int, *, every: bool) -> Iterator[str]:
+    """Return the lines for a terminal.
+
+    Args:
+        shards: how many machines share the tests.
+        every: show all units with all their tests, not only the first ones.
+    """
+    made, rules = planned.plan, planned.rules
+    yield made.reason
+    if not made.units:
+        return
+    lanes = [f"{name} on at most {cap}" for name, cap in rules.caps.items()]
+    if lanes:
+        yield f"{', '.join(lanes)} of the workers"
+    total_s = sum(unit.seconds for unit in made.units)
+    unknown = "" if made.recorded else ", were every test as long as a second"
+    estimate_s = makespan_s(made, rules.caps, planned.workers)
+    yield f"about {seconds(estimate_s)} at -n {planned.workers}, {seconds(total_s)} without{unknown}"
+    for units in made.stages:
+        gate = f"gate {units[0].gate + 1}" if units[0].gate is not None else "behind the gates"
+        yield ""
+        yield f"{gate if rules.gates else 'tests'}{', one at a time' if units[0].exclusive else ''}"
+        for unit in units if every else units[:_SHOWN]:
+            more = f" and {len(unit.tests) - 1} more" if len(unit.tests) > 1 and not every else ""
+            names = [planned.node_ids[place] for place in unit.tests][: None if every else 1]
+            for number, name in enumerate(names):
+                time = seconds(unit.seconds) if not number else ""
+                yield f"  {time:>7}  {keep_end(name, _WIDTH - 11 - len(more))}{more}"
+        if len(units) > _SHOWN and not every:
+            yield f"           and {len(units) - _SHOWN} more units"
+    if shards > 1:
+        yield ""
+        for number, part in enumerate(split(made.units, shards), start=1):
+            tests = sum(len(unit.tests) for unit in part)
+            yield f"shard {number}/{shards}: {tests} tests, {seconds(sum(unit.seconds for unit in part))}"
+
+
+class _Planner:
+    """Takes what pytest has collected."""
+
+    def __init__(self) -> None:
+        self.config: pytest.Config | None = None
+        self.items: list[pytest.Item] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.config, self.items = session.config, session.items
+
+
+def _collect(arguments: list[str], workers: int) -> Planned:
+    """Let pytest collect, and return the plan.
+
+    Raises:
+        SergasError: pytest could not; it has said why.
+    """
+    planner = _Planner()
+    options = ["--collect-only", "-qq"]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = pytest.main([*options, *arguments], plugins=[planner])
+    if planner.config is None or status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        print(said.getvalue(), file=sys.stderr)
+        raise SergasError(f"sergas: pytest could not collect the tests (status {int(status)}); mend that first")
+    from pytest_sergas.plugin import LOADED
+    from pytest_sergas.plugin.durations import KeptDurations
+    from pytest_sergas.plugin.sharding import collected
+
+    found: Collection | None = planner.config.pluginmanager.getplugin("sergas-collection")
+    types, gates = (found.types, found.gates) if found is not None else ({}, {})
+    tests, rules = collected(planner.items, types, gates)
+    loaded = planner.config.stash.get(LOADED, None)  # None where no test file was met
+    history = KeptDurations(planner.config, loaded).history() if loaded is not None else History()
+    made = plan(tests, rules, history, workers=workers)
+    return Planned([test.node_id for test in tests], rules, made, workers)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used; allowed: a whole number from 1 to {MOST}")
+    return int(text)

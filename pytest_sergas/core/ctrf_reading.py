@@ -1,0 +1,188 @@
+"""A CTRF document as a `RunRecord`: what `pytest_sergas.core.ctrf` has written, read back.
+
+Documents of other tools are read as far as CTRF goes: without ``rawStatus`` the status decides, without phases
+the duration is the call's. What a document does not say is empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pytest_sergas.core.records import UNTYPED, AttemptRecord, Environment, Outcome, RunRecord, TestRecord
+
+T = TypeVar("T")
+
+_OUTCOMES = {
+    "passed": Outcome.PASSED,
+    "failed": Outcome.FAILED,
+    "skipped": Outcome.SKIPPED,
+    "pending": Outcome.SKIPPED,
+    "other": Outcome.SKIPPED,
+}
+_NAMELESS = "(session)"
+
+
+class CtrfError(ValueError):
+    """A text is no CTRF document; the text of the error says why, without naming the file."""
+
+
+def from_json(data: bytes) -> RunRecord:
+    """Read a CTRF document.
+
+    Raises:
+        CtrfError: it is none.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CtrfError(f"is not JSON ({type(error).__name__})") from error
+    if not isinstance(document, dict) or document.get("reportFormat") != "CTRF":
+        raise CtrfError('is not CTRF: "reportFormat" is not "CTRF"')
+    results = _field(document, "results", dict, "results")
+    summary = _field(results, "summary", dict, "results.summary")
+    tests = _field(results, "tests", list, "results.tests")
+    extra = _optional(results, "extra", dict, {}, "results.extra")
+    environment = _optional(results, "environment", dict, {}, "results.environment")
+    tool = _optional(_field(results, "tool", dict, "results.tool"), "extra", dict, {}, "results.tool.extra")
+    where = "results.extra"
+    return RunRecord(
+        run_id=_optional(document, "runId", str, "", "runId"),
+        project=_optional(environment, "appName", str, "", "results.environment.appName"),
+        started_s=_ms(summary, "start", "results.summary"),
+        finished_s=_ms(summary, "stop", "results.summary"),
+        tests=tuple(_test(test, f"results.tests[{number}]") for number, test in enumerate(tests)),
+        exit_status=_optional(extra, "exitStatus", int, 0, f"{where}.exitStatus"),
+        stopped=_optional(extra, "stopped", str, "", f"{where}.stopped"),
+        unfinished=_texts(extra, "unfinished", where),
+        collected=_optional(extra, "collected", int, len(tests), f"{where}.collected"),
+        workers=_optional(extra, "workers", int, 0, f"{where}.workers"),
+        environment=_environment(environment),
+        notes=_texts(extra, "notes", where),
+        version=_optional(tool, "pluginVersion", str, "", "results.tool.extra.pluginVersion"),
+        shard=_optional(extra, "shard", str, "", f"{where}.shard"),
+        split=_optional(extra, "split", str, "", f"{where}.split"),
+    )
+
+
+def _test(test: object, where: str) -> TestRecord:
+    if not isinstance(test, dict):
+        raise CtrfError(f"{where} is not an object")
+    file = _optional(test, "filePath", str, "", f"{where}.filePath")
+    node_id = _optional(test, "testId", str, "", f"{where}.testId") or _field(test, "name", str, f"{where}.name")
+    retried = _optional(test, "retryAttempts", list, [], f"{where}.retryAttempts")
+    attempts = [_attempt(entry, f"{where}.retryAttempts[{number}]") for number, entry in enumerate(retried)]
+    outcome = _outcome(test, _optional(test, "rawStatus", str, "", f"{where}.rawStatus"), where)
+    if outcome is Outcome.PASSED and test.get("flaky") is True:
+        outcome = Outcome.FLAKY
+    # An attempt is never flaky: this one passed.
+    last = _attempt_of(test, Outcome.PASSED if outcome is Outcome.FLAKY else outcome, where)
+    return TestRecord(
+        "" if node_id == _NAMELESS else node_id,
+        _optional(test, "type", str, UNTYPED, f"{where}.type"),
+        outcome,
+        (*attempts, last),
+        file,
+        _optional(test, "line", int, None, f"{where}.line"),
+    )
+
+
+def _attempt(entry: object, where: str) -> AttemptRecord:
+    if not isinstance(entry, dict):
+        raise CtrfError(f"{where} is not an object")
+    extra = _optional(entry, "extra", dict, {}, f"{where}.extra")
+    raw = _optional(extra, "rawStatus", str, "", f"{where}.extra.rawStatus")
+    return _attempt_of(entry, _outcome(entry, raw, where), where)
+
+
+def _attempt_of(entry: Mapping[str, Any], outcome: Outcome, where: str) -> AttemptRecord:
+    extra = _optional(entry, "extra", dict, {}, f"{where}.extra")
+    setup_s, call_s, teardown_s = (
+        _seconds(extra, f"{name}Seconds", f"{where}.extra") for name in ("setup", "call", "teardown")
+    )
+    if setup_s is None and call_s is None and teardown_s is None and entry.get("duration"):
+        call_s = _ms(entry, "duration", where)
+    return AttemptRecord(
+        outcome,
+        _ms(entry, "start", where) if "start" in entry else 0.0,
+        setup_s=setup_s,
+        call_s=call_s,
+        teardown_s=teardown_s,
+        worker=_optional(entry, "threadId", str, "", f"{where}.threadId")
+        or _optional(extra, "worker", str, "", f"{where}.extra.worker"),
+        message=_optional(entry, "message", str, "", f"{where}.message"),
+        trace=_optional(entry, "trace", str, "", f"{where}.trace"),
+    )
+
+
+def _outcome(entry: Mapping[str, Any], raw: str, where: str) -> Outcome:
+    if raw in list(Outcome):
+        return Outcome(raw)
+    status = _field(entry, "status", str, f"{where}.status")
+    if status not in _OUTCOMES:
+        raise CtrfError(f"{where}.status is {status!r:.40}; allowed: {', '.join(_OUTCOMES)}")
+    return _OUTCOMES[status]
+
+
+def _environment(raw: Mapping[str, Any]) -> Environment:
+    where = "results.environment"
+    extra = _optional(raw, "extra", dict, {}, f"{where}.extra")
+
+    def text(table: Mapping[str, Any], name: str) -> str:
+        found: str = _optional(table, name, str, "", f"{where}.{name}")
+        return found
+
+    return Environment(
+        provider=text(extra, "provider"),
+        branch=text(raw, "branchName"),
+        commit=text(raw, "commit"),
+        job=text(raw, "buildName"),
+        build_id=text(raw, "buildId"),
+        build_url=text(raw, "buildUrl"),
+        pull_request=text(extra, "pullRequest"),
+        repository=text(raw, "repositoryName"),
+        python=text(extra, "python"),
+        platform=text(raw, "osPlatform"),
+    )
+
+
+def _field(table: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
+    value = table.get(name)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise CtrfError(f"{where} is {'missing' if value is None else 'not ' + _NAMES[kind]}")
+    return value
+
+
+def _optional(table: Mapping[str, Any], name: str, kind: type[T], default: Any, where: str) -> Any:
+    return default if table.get(name) is None else _field(table, name, kind, where)
+
+
+def _texts(table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    found = _optional(table, name, list, [], f"{where}.{name}")
+    if not all(isinstance(text, str) for text in found):
+        raise CtrfError(f"{where}.{name} is not a list of texts")
+    return tuple(found)
+
+
+def _ms(table: Mapping[str, Any], name: str, where: str) -> float:
+    value = _number(table.get(name), f"{where}.{name}")
+    if value is None:
+        raise CtrfError(f"{where}.{name} is missing")
+    return value / 1000
+
+
+def _seconds(table: Mapping[str, Any], name: str, where: str) -> float | None:
+    return _number(table.get(name), f"{where}.{name}")
+
+
+def _number(value: object, where: str) -> float | None:
+    if value is None:
+        return None
+    # Compared before it is converted: a whole number of 400 digits has no float, and NaN is in no range.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e15 <= value <= 1e15:
+        raise CtrfError(f"{where} is not a number of a time")
+    return float(value)
+
+
+_NAMES: Mapping[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}

@@ -1,0 +1,209 @@
+"""Where durations are kept from run to run: pytest's cache, and a file that machines share.
+
+The cache is this machine's own and is written by every run. A shared file comes before it where there is no own
+value; it is read wherever it is named, and written only by runs that name it on the command line, so that a file
+under version control changes when somebody means it. A run of a shard never writes it: the next shard must find
+the same.
+
+Only the controller writes, once, at the end: what is there is read again under a lock on its directory, so that
+nothing of a parallel writer is lost, and the file is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_sergas.config import Loaded
+from pytest_sergas.core.durations import Duration, DurationsError, from_json, merge, to_json
+from pytest_sergas.core.plan import History
+from pytest_sergas.core.records import TestRecord
+from pytest_sergas.errors import ConfigurationError, PublishError
+from pytest_sergas.publishers.files import unwritable, write_atomically
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: the file is still replaced as a whole, and the last writer wins
+    fcntl = None  # type: ignore[assignment]
+
+_LOCK_S = 2.0
+_POLL_S = 0.02
+
+
+class KeptDurations:
+    """Reads and writes the durations of a run.
+
+    Attributes:
+        notes: what the summary should say about the files.
+
+    Raises:
+        pytest.UsageError: the shared file cannot be written.
+    """
+
+    def __init__(self, config: pytest.Config, loaded: Loaded) -> None:
+        self._config = config
+        named = loaded.settings.durations
+        self._shared = Path(config.rootpath, named) if named else None
+        on_command_line = loaded.sources.get("durations", "").startswith("command line")
+        self._sharded = bool(config.getoption("sergas_shard"))
+        self._updated = self._shared if on_command_line and not self._sharded else None
+        if self._updated is not None and (reason := unwritable(self._updated)):
+            fault = f"durations ({loaded.sources['durations']}) = {str(self._updated)!r}: {reason}"
+            raise pytest.UsageError(str(ConfigurationError((fault,))))
+        self.notes: dict[str, None] = {}
+
+    def history(self) -> History:
+        """Return what is known to this machine."""
+        known = {**self._read(self._shared), **self._read(self._cached())}
+        return to_history(known)
+
+    def shared(self) -> bytes:
+        """Return the shared file, from which all shards are cut; empty where there is none yet.
+
+        Raises:
+            pytest.UsageError: it is there and cannot be used; other machines would cut other shards.
+        """
+        if self._shared is None:
+            return b""
+        try:
+            data = self._shared.read_bytes()
+            from_json(data)
+        except FileNotFoundError:
+            self.notes[f"durations: {self._shared} does not exist yet; the shards are cut by the number of tests"] = (
+                None
+            )
+            return b""
+        except (OSError, DurationsError) as error:
+            text = f"durations = {str(self._shared)!r}: {_reason(error)}; a shard needs the same file on each machine"
+            raise pytest.UsageError(str(ConfigurationError((text,)))) from error
+        return data
+
+    def record(self, tests: Sequence[TestRecord], *, complete: bool) -> None:
+        """Add the durations of a run to what is kept.
+
+        Args:
+            complete: whether everything that was asked for has run.
+        """
+        if not tests:
+            return
+        expected = _expected(self._config) if complete and not self._sharded else _nothing
+        for path in (self._updated, self._cached()):
+            if path is not None:
+                self.notes.update(dict.fromkeys(update(path, tests, expected)))
+
+    def _cached(self) -> Path | None:
+        cache = getattr(self._config, "cache", None)  # not there with -p no:cacheprovider
+        if cache is None:
+            return None
+        try:
+            return Path(cache.mkdir("sergas"), "durations.json")
+        except OSError:
+            return None  # pytest itself says that its cache cannot be written
+
+    def _read(self, path: Path | None) -> dict[str, Duration]:
+        known, note = _read(path) if path is not None else ({}, "")
+        if note:
+            self.notes[note] = None
+        return known
+
+
+def to_history(durations: dict[str, Duration]) -> History:
+    """Return ``durations`` as the plan wants them."""
+    return History(
+        {node_id: duration.total_s for node_id, duration in durations.items()},
+        {node_id: duration.setup_s for node_id, duration in durations.items()},
+    )
+
+
+def update(
+    path: Path, tests: Sequence[TestRecord], expected: Callable[[str], bool] = lambda _node_id: False
+) -> list[str]:
+    """Add the durations of ``tests`` to a file; return what there is to say about it.
+
+    Args:
+        expected: whether the run would have had a test of this node id if it still existed.
+    """
+    try:
+        with _locked(path.parent):
+            known, note = _read(path)
+            merged = merge(known, tests, expected)
+            if merged != known:
+                write_atomically(path, to_json(merged))
+    except PublishError as error:
+        return [f"durations: {error}"]
+    except OSError as error:
+        return [f"durations: {path} cannot be written: {error.strerror or error}"]
+    return [note] if note else []
+
+
+def _read(path: Path) -> tuple[dict[str, Duration], str]:
+    """Return what a file says, and what there is to say about it."""
+    try:
+        return from_json(path.read_bytes()), ""
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, DurationsError) as error:
+        return {}, f"durations: {path} {_reason(error)}; they start anew"
+
+
+def _reason(error: Exception) -> str:
+    return f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+
+
+def _nothing(node_id: str) -> bool:
+    del node_id
+    return False
+
+
+def _expected(config: pytest.Config) -> Callable[[str], bool]:
+    """Return whether a run like this one has a test, as far as its arguments tell; nothing where it selects."""
+    selecting = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob", "pyargs")
+    if any(config.getoption(name, None) for name in selecting) or any("::" in argument for argument in config.args):
+        return _nothing
+    asked = [
+        os.path.relpath(Path(config.invocation_params.dir, argument), config.rootpath).replace(os.sep, "/")
+        for argument in config.args
+    ]
+
+    def is_expected(node_id: str) -> bool:
+        file = node_id.partition("::")[0]
+        return any(path in {".", file} or file.startswith(f"{path}/") for path in asked)
+
+    return is_expected
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold a lock on ``directory`` itself, which leaves no file behind.
+
+    Who does not get it within `_LOCK_S`, or has a file system without locks, goes on: what could be lost is one
+    run's durations, and the next run has them again.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        end_s = time.monotonic() + _LOCK_S
+        while not _try(descriptor) and time.monotonic() < end_s:
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try(descriptor: int) -> bool:
+    """Whether the lock was taken, or cannot be had on this file system."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

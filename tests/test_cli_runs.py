@@ -1,0 +1,182 @@
+"""The commands for runs: merge, report and plan; what they write, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_sergas.core.ctrf import to_json
+from pytest_sergas.core.ctrf_reading import from_json
+from pytest_sergas.core.durations import Duration
+from pytest_sergas.core.durations import from_json as read_durations
+from pytest_sergas.core.durations import to_json as durations_to_json
+from pytest_sergas.core.records import Outcome
+from tests.publishers.conftest import record, run_of
+from tests.test_cli import answers, sergas
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> tuple[Path, Path]:
+    """Return the files of two shards, one test in each."""
+    paths = tmp_path / "1.json", tmp_path / "2.json"
+    for number, path in enumerate(paths, start=1):
+        outcome = Outcome.PASSED if number == 1 else Outcome.FAILED
+        run = run_of(record(f"a.py::test_{number}", outcome), run_id=f"r{number}", shard=f"{number}/2", split="s")
+        path.write_bytes(to_json(run))
+    return paths
+
+
+def test_merge_writes_one_run(tmp_path: Path, shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "run.json"
+
+    ran = answers(capsys, "merge", *map(str, shards), "-o", str(output))
+
+    assert (ran.status, ran.out, ran.err) == (0, f"{output}: 2 tests of 2 runs\n", "")
+    assert [test.name for test in from_json(output.read_bytes()).tests] == ["test_1", "test_2"]
+
+
+def test_merge_updates_durations(tmp_path: Path, shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    durations = tmp_path / "durations.json"
+
+    answers(capsys, "merge", *map(str, shards), "-o", str(tmp_path / "run.json"), "--durations", str(durations))
+
+    assert read_durations(durations.read_bytes()) == {"a.py::test_1": Duration(0.5, 0.125)}
+
+
+def test_merge_without_a_shard_is_refused(
+    tmp_path: Path, shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = answers(capsys, "merge", str(shards[0]), "-o", str(tmp_path / "run.json"))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        "sergas: the runs cannot be joined\n"
+        "  missing: shard 2/2; name its file too, or join without it with --incomplete\n"
+    )
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_incomplete_merge_says_what_is_missing(
+    tmp_path: Path, shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run.json"
+
+    ran = answers(capsys, "merge", str(shards[0]), "-o", str(output), "--incomplete")
+
+    assert ran.status == 0
+    assert from_json(output.read_bytes()).notes == ("joined without shard 2/2",)
+
+
+@pytest.mark.parametrize("command", [("merge", "-o", "run.json"), ("report",)], ids=["merge", "report"])
+def test_file_that_is_no_ctrf_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    (tmp_path / "junit.xml").write_text("<testsuites/>")
+
+    ran = answers(capsys, *command, str(tmp_path / "junit.xml"))
+
+    assert ran.status == 2
+    assert ran.err == (
+        f"sergas: {tmp_path}/junit.xml is not JSON (JSONDecodeError); name files that --sergas-ctrf has written\n"
+    )
+
+
+def test_file_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = answers(capsys, "report", str(tmp_path / "run.json"))
+
+    assert (ran.status, ran.err) == (
+        2,
+        f"sergas: {tmp_path}/run.json cannot be read: No such file or directory\n",
+    )
+
+
+def test_report_shows_the_table(shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    ran = answers(capsys, "report", str(shards[0]))
+
+    assert ran.out == (
+        "type           tests passed failed  flaky   skip retries success slowest    wall\n"
+        "unit               1      1      -      -      -       -    100%  500 ms  500 ms\n"
+        "slowest:  500 ms a.py::test_1\n"
+    )
+
+
+def test_report_shows_a_run_without_types(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.json").write_bytes(to_json(run_of(record(type="untyped"))))
+
+    assert "untyped            1      1" in answers(capsys, "report", str(tmp_path / "run.json")).out
+
+
+def test_report_writes_markdown(tmp_path: Path, shards: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    answers(capsys, "report", str(shards[1]), "--markdown", str(tmp_path / "run.md"))
+
+    assert "a.py::test_2" in (tmp_path / "run.md").read_text("utf-8")
+
+
+SUITE = """
+import pytest
+
+@pytest.mark.unit
+def test_short():
+    raise SystemExit("must not run")
+
+@pytest.mark.unit
+def test_long():
+    pass
+
+@pytest.mark.load
+def test_alone():
+    pass
+"""
+
+
+def test_plan_shows_stages_lanes_and_shards_without_running(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(SUITE)
+    (tmp_path / "sergas.toml").write_text('durations = "durations.json"\n[types.unit]\nmax_workers = 3\n')
+    times = {"test_short": 1.0, "test_long": 2.0, "test_alone": 4.0}
+    durations = {f"test_a.py::{name}": Duration(seconds, 0.0) for name, seconds in times.items()}
+    (tmp_path / "durations.json").write_bytes(durations_to_json(durations))
+
+    ran = sergas(tmp_path, "plan", "-n", "2", "--shards", "2")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == (
+        "3 tests in 3 units, longest first by 3 recorded durations, 1 exclusive, by one worker alone\n"
+        "unit on at most 3 of the workers\n"
+        "about 6.0 s at -n 2, 7.0 s without\n"
+        "\n"
+        "tests\n"
+        "    2.0 s  test_a.py::test_long\n"
+        "    1.0 s  test_a.py::test_short\n"
+        "\n"
+        "tests, one at a time\n"
+        "    4.0 s  test_a.py::test_alone\n"
+        "\n"
+        "shard 1/2: 1 tests, 4.0 s\n"
+        "shard 2/2: 2 tests, 3.0 s\n"
+    )
+
+
+def test_plan_of_nothing_says_so(tmp_path: Path) -> None:
+    ran = sergas(tmp_path, "plan")
+
+    assert (ran.status, ran.out) == (0, "0 tests in 0 units, no durations recorded yet\n")
+
+
+def test_plan_of_tests_that_cannot_be_collected_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("import nothing_of_this_name")
+
+    ran = sergas(tmp_path, "plan")
+
+    assert ran.status == 2
+    assert "No module named 'nothing_of_this_name'" in ran.err
+    assert ran.err.endswith("sergas: pytest could not collect the tests (status 2); mend that first\n")
+
+
+def test_plan_for_no_workers_is_refused(tmp_path: Path) -> None:
+    ran = sergas(tmp_path, "plan", "-n", "0")
+
+    assert ran.status == 2
+    assert "argument -n: '0' cannot be used; allowed: a whole number from 1 to 10000" in ran.err
