@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import UNTYPED, AttemptRecord, Environment, Outcome, RunRecord, TestRecord
 
 T = TypeVar("T")
@@ -113,7 +114,36 @@ def _attempt_of(entry: Mapping[str, Any], outcome: Outcome, where: str) -> Attem
         or _optional(extra, "worker", str, "", f"{where}.extra.worker"),
         message=_optional(entry, "message", str, "", f"{where}.message"),
         trace=_optional(entry, "trace", str, "", f"{where}.trace"),
+        measured=_measurement(_optional(extra, "measured", dict, {}, f"{where}.extra.measured"), where),
     )
+
+
+def _measurement(cost: Mapping[str, Any], attempt: str) -> Measurement | None:
+    if not cost:
+        return None
+    where = f"{attempt}.extra.measured"
+    budgets = _optional(cost, "budgets", dict, {}, f"{where}.budgets")
+    uses = []
+    for budget in budgets:
+        use = _field(budgets, budget, dict, f"{where}.budgets.{budget}")
+        used, allowed = (_needed(use, name, f"{where}.budgets.{budget}") for name in ("used", "allowed"))
+        uses.append(Use(budget, used, allowed))
+    return Measurement(
+        _field(cost, "method", str, f"{where}.method"),
+        _needed(cost, "wallSeconds", where),
+        _needed(cost, "undisturbedSeconds", where),
+        _needed(cost, "cpuSeconds", where),
+        _seconds(cost, "childrenCpuSeconds", where) or 0.0,
+        _optional(cost, "peakMemoryBytes", int, None, f"{where}.peakMemoryBytes"),
+        tuple(uses),
+    )
+
+
+def _needed(table: Mapping[str, Any], name: str, where: str) -> float:
+    value = _seconds(table, name, where)
+    if value is None:
+        raise CtrfError(f"{where}.{name} is missing")
+    return value
 
 
 def _outcome(entry: Mapping[str, Any], raw: str, where: str) -> Outcome:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_sergas.core import ctrf
 from pytest_sergas.core.ctrf_reading import CtrfError, from_json
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import AttemptRecord, Environment, Outcome, RunRecord
 from tests.publishers.conftest import attempt, record, run_of
 
@@ -21,6 +22,17 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 # Seconds that CTRF's whole milliseconds hold without loss.
 MOMENTS = st.integers(1, 10**12).map(lambda ms: ms / 1000)
 SECONDS = st.none() | st.integers(0, 10**9).map(lambda eighths: eighths / 8)
+EIGHTHS = st.integers(0, 10**6).map(lambda eighths: eighths / 8)
+MEASURED = st.builds(
+    Measurement,
+    st.sampled_from(["schedstat+VmHWM", "wall+sampling"]),
+    EIGHTHS,
+    EIGHTHS,
+    EIGHTHS,
+    EIGHTHS,
+    st.none() | st.integers(0, 10**12),
+    st.just(()) | st.builds(Use, st.just("max_duration"), EIGHTHS, EIGHTHS).map(lambda use: (use,)),
+)
 ATTEMPTS = st.builds(
     AttemptRecord,
     st.sampled_from(sorted(set(Outcome) - {Outcome.FLAKY})),
@@ -30,6 +42,7 @@ ATTEMPTS = st.builds(
     SECONDS,
     st.sampled_from(["", "gw0"]),
     st.just("") | TEXTS,
+    measured=st.none() | MEASURED,
 )
 RECORDS = st.builds(
     lambda name, attempts, type_, line: record(f"a.py::{name}", *attempts, type=type_, line=line),
@@ -146,6 +159,11 @@ def test_status_decides_without_raw_status(status: str, outcome: Outcome, *, fla
         pytest.param(foreign(duration="1"), "results.tests[0].duration is not a number of a time", id="duration"),
         pytest.param(foreign(start=1e300), "results.tests[0].start is not a number of a time", id="absurd"),
         pytest.param(foreign(start=10**400), "results.tests[0].start is not a number of a time", id="no float"),
+        pytest.param(
+            foreign(extra={"measured": {"method": "wall+sampling"}}),
+            "results.tests[0].extra.measured.wallSeconds is missing",
+            id="half a measurement",
+        ),
         pytest.param(foreign(retryAttempts={}), "results.tests[0].retryAttempts is not a list", id="no list"),
         pytest.param(foreign(retryAttempts=[1]), "results.tests[0].retryAttempts[0] is not an object", id="no attempt"),
     ],
