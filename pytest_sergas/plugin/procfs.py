@@ -38,12 +38,12 @@ class _Files:
         owner = threading.get_ident()
         if owner != self._owner:
             self.close()
-            opened: list[int] = []
-            try:
-                for path, mode in self._paths:
-                    opened.append(os.open(path, mode | os.O_CLOEXEC))
-            finally:
-                self._descriptors = tuple(opened)
+            for path, mode in self._paths:
+                try:
+                    self._descriptors += (os.open(path, mode | os.O_CLOEXEC),)
+                except OSError:
+                    self.close()
+                    raise
             self._owner = owner
         return self._descriptors
 
