@@ -14,6 +14,7 @@ import bcrypt
 import pytest
 import trustme
 
+from pytest_sergas.sidecar import auth
 from pytest_sergas.sidecar.auth import CACHE_SIZE, QUEUE_SIZE, Authentication, Verdict
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
@@ -152,6 +153,12 @@ def test_wrong_password_is_checked_every_time(counted: list[bytes]) -> None:
 def test_unknown_user_costs_a_check_as_well(counted: list[bytes]) -> None:
     assert check(Authentication({"ci": HASH}), basic("nobody", "x")) is Verdict.UNKNOWN
     assert counted == [b"x"]
+
+
+def test_hash_that_stands_in_for_unknown_users_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_NOBODY", HASH)
+
+    assert check(Authentication({"ci": HASH}), basic("nobody", PASSWORD)) is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("password", ["x" * 73, "ä" * 37])
