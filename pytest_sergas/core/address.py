@@ -39,7 +39,7 @@ def split(address: str) -> Address:
         host = f"[{host}]" if ":" in host else host.encode("idna").decode()
     except ValueError:  # among them UnicodeError, for a host that can have no such name
         raise kinds.NotAllowed(f"not a URL; {_ALLOWED}") from None
-    if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written):
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written + host):
         raise kinds.NotAllowed(f"not a URL of a gateway; {_ALLOWED}")
     if "?" in written or "#" in written:
         raise kinds.NotAllowed(f"a query or a fragment is of no use here; {_ALLOWED}")
