@@ -131,6 +131,7 @@ class Measuring:
     # Innermost: what other plugins do round the call is not the test's.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True  # a failure is shown as it would be without us
         budgets = item.stash.get(_BUDGETS, None)
         if budgets is None:
             return (yield)

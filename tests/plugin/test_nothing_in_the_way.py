@@ -50,8 +50,8 @@ _CHANGES = re.compile(r"\d+\.\d\ds|(?:created: )?\d/\d workers|0x[0-9a-f]+|gw\d|
 
 
 def lines(result: pytest.RunResult) -> list[str]:
-    """The output without what differs from run to run and without the list of plugins."""
-    kept = (line for line in result.outlines if not line.startswith("plugins: "))
+    """The output without what differs from run to run, and without what lists plugins and their fixtures."""
+    kept = (line for line in result.outlines if not line.startswith(("plugins: ", ">       available fixtures: ")))
     return [_CHANGES.sub("...", line).strip("= ") for line in kept]
 
 
