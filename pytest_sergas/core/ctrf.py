@@ -28,7 +28,7 @@ _STATUS = {
 _NAMELESS = "(session)"
 
 # Half of a character, which is how Python carries a byte that is not UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 # What `json.dumps` calls for a text with ``ensure_ascii=False``.
 _quote: Callable[[str], str] = json.encoder.encode_basestring
@@ -228,7 +228,7 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
+        return re.sub(_SURROGATE, lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()
 
 
 def _ms(seconds: float) -> int:

@@ -187,7 +187,7 @@ class TestRecord:
     @property
     def duration_s(self) -> float:
         """Seconds of the attempt that decided; the repeated ones are not counted."""
-        return self.last.duration_s
+        return self.attempts[-1].duration_s
 
     @property
     def name(self) -> str:

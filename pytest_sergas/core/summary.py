@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+from operator import attrgetter
 
 from pytest_sergas.core.records import FAILURES, SUCCESSES, UNTYPED, Outcome, RunRecord, TestRecord, TestType
 
@@ -147,5 +148,5 @@ def _summary(name: str, tests: Sequence[TestRecord], slowest: int) -> TypeSummar
         for attempt in test.attempts
         if attempt.start_s
     ]
-    ranked = nlargest(slowest, tests, key=lambda test: test.duration_s)
+    ranked = nlargest(slowest, tests, key=attrgetter("duration_s"))
     return TypeSummary(name, tuple(tests), counts, covered_s(intervals), tuple(ranked))

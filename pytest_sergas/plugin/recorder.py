@@ -35,9 +35,10 @@ from pytest_sergas.core.records import (
 )
 from pytest_sergas.core.text import clean
 from pytest_sergas.plugin.measuring import OnReport, measurement
-from pytest_sergas.plugin.starts import Location, Starts
+from pytest_sergas.plugin.starts import Starts
 
-_TIMEOUT = re.compile(r"Failed: Timeout \(>\S+s\) from pytest-timeout\.")
+# Compiled by the first failure: to compile it takes as long as to record a hundred tests that pass.
+_TIMEOUT = r"Failed: Timeout \(>\S+s\) from pytest-timeout\."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,11 @@ class _Test:
 
     __slots__ = ("attempts", "file", "line", "node_id", "type")
 
-    def __init__(self, node_id: str, test_type: str, location: Location | None) -> None:
+    def __init__(self, node_id: str, test_type: str, file: str, line: int | None) -> None:
         self.node_id = node_id
         self.type = test_type
-        self.file, self.line = (location[0], location[1]) if location else (node_id.partition("::")[0], None)
+        self.file = file
+        self.line = line
         self.attempts: list[_Attempt] = []
 
 
@@ -118,13 +120,14 @@ class Recorder:
         self.workers: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        worker = getattr(report, "worker_id", "") or _worker_that_died(report)
-        key: object = (report.nodeid, worker) if self._each else report.nodeid
+        # This runs three times for each test: what is needed once stands in _begin, what is seldom needed in _judge.
+        node_id = report.nodeid
+        key: object = (node_id, _worker(report)) if self._each else node_id
         test = self._open.get(key)
+        attempt = test.attempts[-1] if test is not None else None
         when = report.when
-        if test is None or test.attempts[-1].ended or (when == "setup" and test.attempts[-1].setup_s is not None):
-            test = self._begin(key, test, report, worker)
-        attempt = test.attempts[-1]
+        if attempt is None or attempt.ended or (when == "setup" and attempt.setup_s is not None):
+            attempt = self._begin(key, test, node_id, report)
         if when == "setup":
             attempt.setup_s = report.duration
         elif when == "teardown":
@@ -139,7 +142,8 @@ class Recorder:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "passed":
             return
-        test = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), None)
+        node_id = report.nodeid
+        test = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(node_id.partition("::")[0]), None)
         attempt = _Attempt(0.0, "")
         attempt.outcome = Outcome.ERROR if report.outcome == "failed" else Outcome.SKIPPED
         attempt.message, attempt.trace = _describe(report)
@@ -155,7 +159,7 @@ class Recorder:
             last = test.attempts[-1] if test.attempts else None
             if last is not None and not last.ended:
                 found.append(Running(test.node_id, last.worker, last.start_s, last.call_s is not None))
-        begun = [Running(node_id, "", start.start_s) for node_id, start in self._starts.open]
+        begun = [Running(node_id, "", start_s) for node_id, (start_s, _) in self._starts.open]
         return len(tests), (*found, *begun)
 
     def finish(self) -> tuple[tuple[TestRecord, ...], tuple[str, ...]]:
@@ -172,26 +176,34 @@ class Recorder:
         while waiting:
             test = waiting.pop()
             if test.attempts[-1].ended:
-                records.append(_record(test, self._files))
+                records.append(_record(test))
             else:
                 unfinished.append(test.node_id)
         running = (clean(node_id, NAME_LIMIT) for node_id in (*unfinished, *self._starts.node_ids))
         return tuple(records), tuple(dict.fromkeys(running))
 
-    def _begin(self, key: object, known: _Test | None, report: pytest.TestReport, worker: str) -> _Test:
-        start = self._starts.take(report.nodeid)
-        begun_s = getattr(report, "start", 0.0)
-        location = report.location
+    def _begin(self, key: object, known: _Test | None, node_id: str, report: pytest.TestReport) -> _Attempt:
+        begun_s, (file, line, _) = getattr(report, "start", 0.0), report.location
+        start = self._starts.take(node_id)
         if start is not None and not begun_s:  # a crash: pytest-xdist knows neither
-            begun_s, location = start.start_s, start.location
+            begun_s, (file, line, _) = start
+        worker = _worker(report)
         if known is None or not known.attempts[-1].repeated:
-            known = _Test(report.nodeid, self._types.get(report.nodeid, UNTYPED), location)
+            known = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(file), line)
             self._tests.append(known)
             self._open[key] = known
             if worker:
                 self.workers.add(worker)
-        known.attempts.append(_Attempt(begun_s, worker))
-        return known
+        attempt = _Attempt(begun_s, worker)
+        known.attempts.append(attempt)
+        return attempt
+
+    def _file(self, name: str) -> str:
+        """Return a file's name as records have it; the tests of a file share it."""
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = clean(name.replace("\\", "/"), NAME_LIMIT)
+        return file
 
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
         when: str = report.when or Phase.CRASH
@@ -203,7 +215,7 @@ class Recorder:
             when,
             reported,
             expected_to_fail=hasattr(report, "wasxfail"),
-            timed_out=_TIMEOUT.match(message) is not None,
+            timed_out=re.match(_TIMEOUT, message) is not None,
             over_budget=when == Phase.CALL and attempt.measured is not None and attempt.measured[-1],
         )
         folded = worse(attempt.outcome, outcome)
@@ -216,8 +228,12 @@ class Recorder:
             attempt.repeated = True
 
 
-def _worker_that_died(report: pytest.TestReport) -> str:
-    """Return the worker that pytest-xdist speaks for: its own report of a crash names none as an attribute."""
+def _worker(report: pytest.TestReport) -> str:
+    """Return the worker that ran the test, or "" for the only process."""
+    worker: str = getattr(report, "worker_id", "")
+    if worker:
+        return worker
+    # What pytest-xdist itself reports of a worker that died names it only by its connection.
     node = getattr(report, "node", None)
     return str(node.gateway.id) if node is not None else ""
 
@@ -238,18 +254,14 @@ def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, st
     return clean(message, MESSAGE_LIMIT), clean(trace, TRACE_LIMIT)
 
 
-def _record(test: _Test, files: dict[str, str]) -> TestRecord:
-    """Return the record of ``test``; ``files`` remembers each file's name as records have it."""
+def _record(test: _Test) -> TestRecord:
     attempts = tuple(map(_attempt, test.attempts))
-    file = files.get(test.file)
-    if file is None:
-        file = files[test.file] = clean(test.file.replace("\\", "/"), NAME_LIMIT)
     return TestRecord(
         clean(test.node_id, NAME_LIMIT),
         test.type,
         final_outcome([attempt.outcome for attempt in attempts]),
         attempts,
-        file,
+        test.file,
         None if test.line is None else test.line + 1,
     )
 

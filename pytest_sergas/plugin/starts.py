@@ -7,17 +7,13 @@ them with it. Its start, however, has been announced.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 Location = tuple[str, int | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """When a test began (seconds since the Unix epoch, as seen from here), and where it stands."""
-
-    start_s: float
-    location: Location
+# When a test began (seconds since the Unix epoch, as seen from here), and where it stands.
+# A bare pair, because one is made for every test, and hardly any is ever looked at.
+Start = tuple[float, Location]
 
 
 class Starts:
@@ -27,7 +23,7 @@ class Starts:
         self._open: dict[str, Start] = {}
 
     def pytest_runtest_logstart(self, nodeid: str, location: Location) -> None:
-        self._open[nodeid] = Start(time.time(), location)
+        self._open[nodeid] = (time.time(), location)
 
     def take(self, node_id: str) -> Start | None:
         """Return the start of a test that has now reported something, and forget it."""

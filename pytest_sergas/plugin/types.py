@@ -56,13 +56,23 @@ class Types:
         self._general: Layer = (Source.GENERAL, loaded.settings.general)
         self._cache: dict[tuple[object, ...], Typed | None] = {}
         self._path_cache: dict[Path, TestType | None] = {}
+        self._parent: pytest.Collector | None = None
+        self._typed_by_parent: Typed | None = None
         self._checked: set[int] = set()
         self._keep: list[pytest.Mark] = []
         self.faults: dict[str, None] = {}
 
     def of(self, item: pytest.Item) -> Typed | None:
         """Return the type and policy of ``item``, or None for an untyped test."""
-        own = tuple(mark for mark in item.own_markers if mark.name in self._relevant) if item.own_markers else ()
+        if item.own_markers or self._paths:
+            return self._find(item)
+        # The tests of a class or module come one after another.
+        if item.parent is not self._parent:
+            self._parent, self._typed_by_parent = item.parent, self._find(item)
+        return self._typed_by_parent
+
+    def _find(self, item: pytest.Item) -> Typed | None:
+        own = tuple(mark for mark in item.own_markers if mark.name in self._relevant)
         parent = item.parent
         inherited = self._inherited(parent) if parent is not None else ()
         by_path = self._type_of_path(item.path) if self._paths else None
