@@ -35,7 +35,7 @@ class _Files:
         Raises:
             OSError: there is no such file, or it may not be opened.
         """
-        owner = threading.get_ident()
+        owner = threading.get_native_id()  # Python's own identity is given to the next thread as soon as one has ended
         if owner != self._owner:
             self.close()
             for path, mode in self._paths:
