@@ -1,1 +1,7 @@
 """What every test of the project shares."""
+
+import signal
+
+# Who starts the tests in the background has Ctrl-C ignored for them, and for every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
