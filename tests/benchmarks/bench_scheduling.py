@@ -110,7 +110,7 @@ def test_scheduling_costs_at_most_two_microseconds_more_than_load() -> None:
         ("ours", f"{ours_s * 100:.1f}"),
     )
     # What pytest-xdist does for the reports of a test is a hundred times that.
-    assert ours_s - load_s <= 2e-6 * len(suite.tests)
+    assert ours_s <= load_s
 
 
 def test_memory_is_at_most_40_mib_more_than_loads() -> None:
