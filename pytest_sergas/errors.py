@@ -5,7 +5,10 @@
     ├── PublishError         a run could not be handed to one destination; the run itself goes on
     ├── StoreError           the sidecar's store cannot be opened, read or written
     ├── MetricError          a metric cannot be exposed as it is
-    └── CollectError         a collector could not measure; what it measures is missing, and nothing else
+    ├── CollectError         a collector could not measure; what it measures is missing, and nothing else
+    └── DeliveryError        a channel could not hand over a notification
+        ├── TemporaryError   and it is to be tried again
+        └── FinalError       and to try the same again is of no use
 
 Each text names what was wrong, the value given, what is allowed and the next step, and never a secret.
 """
@@ -44,3 +47,24 @@ class MetricError(SergasError, ValueError):
 
 class CollectError(SergasError):
     """Nothing could be measured; the text is short enough for one line, and carries no secret."""
+
+
+class DeliveryError(SergasError):
+    """A channel could not hand over a notification; the text is short enough for one line and carries no secret."""
+
+
+class TemporaryError(DeliveryError):
+    """The receiver did not take it this time.
+
+    Args:
+        text: why.
+        retry_after_s: seconds that the receiver wants to be left alone, or None when it did not say.
+    """
+
+    def __init__(self, text: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(text)
+
+
+class FinalError(DeliveryError):
+    """The receiver will not take this notification, however often it is sent."""
