@@ -22,6 +22,9 @@ _HOME = {
     "SergasError": "pytest_sergas.errors",
     "TestRecord": "pytest_sergas.core.records",
     "TestType": "pytest_sergas.core.records",
+    "integration_test": "pytest_sergas.plugin.decorators",
+    "performance_test": "pytest_sergas.plugin.decorators",
+    "test": "pytest_sergas.plugin.decorators",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from pytest_sergas.errors import MetricError as MetricError
     from pytest_sergas.errors import PublishError as PublishError
     from pytest_sergas.errors import SergasError as SergasError
+    from pytest_sergas.plugin.decorators import integration_test as integration_test
+    from pytest_sergas.plugin.decorators import performance_test as performance_test
+    from pytest_sergas.plugin.decorators import test as test
 
 
 def __getattr__(name: str) -> Any:

@@ -37,12 +37,20 @@ KEYWORDS = (
 )
 
 
+# The runs that are configured in this process, the innermost last, each with its names of the markers: what a
+# decorator is asked when a test file is imported, where no configuration is at hand.
+RUNS: list[tuple[pytest.Config, Mapping[str, str]]] = []
+
+
 def register(config: pytest.Config, names: Mapping[str, str]) -> None:
     """Register the markers.
 
     Args:
         names: type → the name of its marker in this suite.
     """
+    run = (config, names)
+    RUNS.append(run)
+    config.add_cleanup(lambda: RUNS.remove(run))
     keywords = ", ".join(f"{keyword}=None" for keyword in KEYWORDS)
     for test_type, name in names.items():
         config.addinivalue_line(
