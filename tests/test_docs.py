@@ -22,10 +22,12 @@ from pathlib import Path
 import pytest
 
 import pytest_sergas
-from pytest_sergas import checks, cli, collectors, config
+from pytest_sergas import channels, checks, cli, collectors, config
 from pytest_sergas.checks import postgresql, redis, sqlite
 from pytest_sergas.collectors.container import Container
 from pytest_sergas.config import collect, groups, serve
+from pytest_sergas.config.channels import CHANNELS
+from pytest_sergas.config.channels import COMMON as CHANNEL_COMMON
 from pytest_sergas.config.checks import CHECKS, COMMON
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import read_file
@@ -358,13 +360,30 @@ def test_keys_of_checking_are_documented() -> None:
 def test_options_of_checks_are_documented() -> None:
     documented = first_cells("Options of a check")
 
-    assert documented == [f"{name}.{key}" for name in first_cells("Checks") for key in options_of(name)]
+    assert documented == [f"{name}.{key}" for name in first_cells("Checks") for key in options_of(checks.GROUP, name)]
 
 
-def options_of(name: str) -> list[str]:
-    """Return the options of a kind of check."""
-    (entry,) = entry_points(group=checks.GROUP, name=name)
+def options_of(group: str, name: str) -> list[str]:
+    """Return the options of a kind of check or channel."""
+    (entry,) = entry_points(group=group, name=name)
     return list(import_module(entry.module).KEYS)
+
+
+def test_channels_are_documented() -> None:
+    assert sorted(first_cells("Channels")) == sorted(entry_points(group=channels.GROUP).names)
+
+
+def test_keys_of_channels_are_documented() -> None:
+    assert first_cells("Keys of channels") == list(CHANNELS.keys)
+    assert first_cells("Keys of a channel") == list(CHANNEL_COMMON)
+
+
+def test_options_of_channels_are_documented() -> None:
+    documented = first_cells("Options of a channel")
+
+    assert documented == [
+        f"{name}.{key}" for name in first_cells("Channels") for key in options_of(channels.GROUP, name)
+    ]
 
 
 def test_metrics_of_checks_are_documented() -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
-from pytest_sergas.checks.options import Options, url_of
+from pytest_sergas.checks.options import Options
+from pytest_sergas.config.options import url_of
 from pytest_sergas.config.section import Key
 from pytest_sergas.core import kinds
 from pytest_sergas.core.health import CheckResult, HealthStatus

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
-from pytest_sergas.checks.options import Options, url_of
+from pytest_sergas.checks.options import Options
+from pytest_sergas.config.options import url_of
 from pytest_sergas.config.section import Key
 from pytest_sergas.core import kinds
 from pytest_sergas.core.health import CheckResult, HealthStatus

@@ -16,6 +16,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     serve      how the sidecar is reached, and what it keeps
     collect    what the sidecar measures, and whose pages it scrapes
     checks     what is checked
+    channels   where notifications go
     toml       values as TOML
 
 `SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
@@ -48,6 +49,7 @@ SECTIONS: dict[str, str] = {
     "groups": "pytest_sergas.config.groups:GROUPS",
     "collect": "pytest_sergas.config.collect:COLLECT",
     "checks": "pytest_sergas.config.checks:CHECKS",
+    "channels": "pytest_sergas.config.channels:CHANNELS",
 }
 
 

@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from pytest_sergas.config.entries import NAME, Entries
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
 
 _SECONDS = kinds.number(0, 86_400, "seconds", open_below=True)
-_NAME = kinds.pattern(r"[A-Za-z0-9_.:/-]{1,100}", "a name of letters, digits and _.:/-, at most 100 characters")
 
 COMMON: Mapping[str, Key] = MappingProxyType(
     {
-        "type": Key(_NAME, "the kind of check", '"http"'),
-        "name": Key(_NAME, "the component's name; default: the type", '"shop"'),
+        "type": Key(NAME, "the kind of check", '"http"'),
+        "name": Key(NAME, "the component's name; default: the type", '"shop"'),
         "timeout": Key(_SECONDS, "seconds that the check may take; default: health_check_timeout", "5"),
         "interval": Key(_SECONDS, "seconds from one check to the next; default: health_check_interval", "15"),
         "failures": Key(kinds.whole(1, 100, "results"), "bad results in a row that make the state worse", "2"),
@@ -77,49 +77,7 @@ def _settings(**values: Any) -> ChecksSettings:
     return ChecksSettings(general.health_check_timeout, general.health_check_interval, checks)
 
 
-def _checks(raw: object) -> tuple[Mapping[str, Any], ...]:
-    """Return the entries, each with a name of its own."""
-    if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
-        raise kinds.NotAllowed("allowed: a list of tables, each of which begins with [[checks]]")
-    wrong: list[kinds.Wrong] = []
-    usable = [_entry(number, entry, wrong) for number, entry in enumerate(raw, start=1)]
-    _give_names(usable, wrong)
-    if wrong:
-        raise kinds.WrongInside(tuple(wrong), ())
-    return tuple(usable)
-
-
-def _entry(number: int, table: Mapping[str, object], wrong: list[kinds.Wrong]) -> dict[str, Any]:
-    values: dict[str, Any] = {"options": {key: value for key, value in table.items() if key not in COMMON}}
-    place = table.get("name", str(number))
-    place = place if isinstance(place, str) else str(number)
-    for key, raw in table.items():
-        try:
-            if key in COMMON:
-                values[key] = COMMON[key].kind(raw)
-        except kinds.NotAllowed as reason:
-            wrong.append(kinds.Wrong((place, key), raw, str(reason)))
-    if "type" not in table:
-        wrong.append(kinds.Wrong((place,), dict(table), 'has no type; say what is checked, such as type = "http"'))
-    return values
-
-
-def _give_names(entries: list[dict[str, Any]], wrong: list[kinds.Wrong]) -> None:
-    """Name those that have no name after their type: http, http-2, http-3."""
-    taken: set[str] = set()
-    for entry in entries:
-        name = entry.get("name", "")
-        if name and name in taken:
-            wrong.append(kinds.Wrong((name, "name"), name, "is the name of another check already; give each its own"))
-        taken.add(name)
-    for entry in entries:
-        if "name" not in entry and "type" in entry:
-            kind, number = entry["type"], 1
-            while (name := kind if number == 1 else f"{kind}-{number}") in taken:
-                number += 1
-            entry["name"] = name
-            taken.add(name)
-
+_checks = Entries("check", COMMON, 'has no type; say what is checked, such as type = "http"')
 
 CHECKS: Section[ChecksSettings] = Section(
     name="checks",

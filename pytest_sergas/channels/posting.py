@@ -1,0 +1,192 @@
+"""HTTP requests of channels, and which answers mean that a notification is to be sent again.
+
+Each request has a connection of its own. No redirect is followed, because it would carry an alert to whom the
+configuration does not name, and nothing is taken from the environment. Of an address, errors show the host and
+no more: for some channels the path is the secret.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pytest_sergas.channels.options import Options
+from pytest_sergas.config.options import url_of
+from pytest_sergas.config.section import Key
+from pytest_sergas.core import kinds
+from pytest_sergas.core.text import one_line
+from pytest_sergas.errors import FinalError, TemporaryError
+from pytest_sergas.version import VERSION
+
+if TYPE_CHECKING:
+    import httpx2
+
+USER_AGENT = f"pytest-sergas/{VERSION}"
+RETRY_AFTER_LIMIT_S = 3_600.0
+_ANSWER_LIMIT_BYTES = 4_096
+_ANSWER_SHOWN = 200
+# Beside 5xx: a timeout, a replay that came too early (RFC 8470), and too many requests.
+_TEMPORARY = (408, 425, 429)
+
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "username": Key(kinds.text, "user name for basic authentication; none by default", '"sergas"'),
+        "password_file": Key(kinds.text, "file that holds the password; none by default", '"/run/secrets/alerts"'),
+        "token_file": Key(kinds.text, "file that holds a bearer token; none by default", '"/run/secrets/token"'),
+        "ca_file": Key(kinds.text, "certificates to trust; default: the system's", '"/etc/ssl/own-ca.pem"'),
+        "proxy": Key(url_of("http", "https"), "proxy to send through; none by default", '"http://proxy.example:3128"'),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go.
+
+    Attributes:
+        tls: for an address that begins with https.
+        proxy: URL, or "".
+    """
+
+    url: str = field(repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    proxy: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        """What a text may show of it."""
+        return place(self.url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        written = [urlsplit(url).password or "" for url in (self.url, self.proxy)]
+        return tuple({one for one in (self.password, self.token, *written, *map(unquote, written)) if one})
+
+    async def post(self, content: bytes, headers: Mapping[str, str], *, timeout_s: float) -> str:
+        """Send ``content`` as JSON and return the beginning of the answer, on one line.
+
+        Raises:
+            TemporaryError: there was no answer, or one that asks to try again.
+            FinalError: the answer was no.
+        """
+        import httpx2
+
+        own = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **headers}
+        if self.token:
+            own["Authorization"] = f"Bearer {self.token}"
+        try:
+            async with (
+                self._client(timeout_s) as client,
+                client.stream("POST", self.url, content=content, headers=own) as answer,
+            ):
+                text = await _beginning(answer)
+        except httpx2.TimeoutException:
+            raise TemporaryError(f"{self.place}: no answer within {timeout_s:g} s") from None
+        except (httpx2.HTTPError, OSError) as error:
+            raise TemporaryError(f"{self.place}: {_reason(error)}") from None
+        judge(self.place, answer.status_code, answer.headers, text, wall_s=time.time())
+        return text
+
+    def _client(self, timeout_s: float) -> httpx2.AsyncClient:
+        import httpx2
+
+        return httpx2.AsyncClient(
+            verify=self.tls or False,  # nothing to verify without TLS
+            auth=httpx2.BasicAuth(self.username, self.password) if self.username else None,
+            timeout=timeout_s,
+            proxy=self.proxy or None,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+
+def judge(where: str, status: int, headers: Mapping[str, str], text: str, *, wall_s: float) -> None:
+    """Raise what an answer means, unless it means that all is well.
+
+    Args:
+        where: what the error says about the address.
+        headers: of the answer, their names in lower case.
+        text: the beginning of the body.
+        wall_s: seconds since the Unix epoch, for an answer that names a date.
+
+    Raises:
+        TemporaryError: 408, 425, 429 and 5xx.
+        FinalError: any other status than 200 to 299.
+    """
+    if 200 <= status <= 299:
+        return
+    said = f"{where}: answered {status}{f': {text}' if text else ''}"
+    if status in _TEMPORARY or status >= 500:
+        raise TemporaryError(said, retry_after_s(headers.get("retry-after", ""), wall_s=wall_s))
+    if 300 <= status <= 399 and "location" in headers:
+        raise FinalError(f"{where}: answered {status} and names {place(headers['location'])}, which is not followed")
+    raise FinalError(said)
+
+
+def retry_after_s(written: str, *, wall_s: float) -> float | None:
+    """Return the seconds that a header ``Retry-After`` names, at most `RETRY_AFTER_LIMIT_S`; None when it is none."""
+    if written.isascii() and written.isdigit():
+        return min(float(written[:10]), RETRY_AFTER_LIMIT_S)
+    try:
+        until: datetime = parsedate_to_datetime(written)
+    except ValueError:
+        return None
+    return min(max(0.0, until.timestamp() - wall_s), RETRY_AFTER_LIMIT_S)
+
+
+def place(url: str) -> str:
+    """Return scheme and host of ``url``, and the port where one is written."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "another address"
+    if not host:
+        return "another path"
+    return f"{parts.scheme or 'http'}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
+
+
+def target(options: Options, url: str) -> Target:
+    """Return the target at ``url`` with what the ``options`` of `KEYS` say; faults stay with them."""
+    if find_spec("httpx2") is None:
+        options.missing_extra("sidecar", "httpx2")
+    given = options.values
+    password, token = options.secret("password_file"), options.secret("token_file")
+    for there, missing in (("username", "password_file"), ("password_file", "username")):
+        if there in given and missing not in given:
+            options.fault(there, f"{missing} is missing")
+    if "token_file" in given and "username" in given:
+        options.fault("token_file", "there is a username as well; remove one of the two")
+    ca_file = options.path("ca_file")
+    tls = None
+    if url.startswith("https") or ca_file is not None:
+        try:
+            tls = ssl.create_default_context(cafile=ca_file)
+        except OSError:  # of which ssl.SSLError is one
+            options.fault("ca_file", "is no file with certificates in PEM form that can be read")
+    return Target(url, options.get("username", ""), password, token, tls, options.get("proxy", ""))
+
+
+async def _beginning(answer: httpx2.Response) -> str:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes(_ANSWER_LIMIT_BYTES):
+        body += chunk
+        if len(body) >= _ANSWER_LIMIT_BYTES:
+            break
+    return one_line(body[:_ANSWER_LIMIT_BYTES].decode("utf-8", "replace"), _ANSWER_SHOWN)
+
+
+def _reason(error: Exception) -> str:
+    text = one_line(str(error), _ANSWER_SHOWN)
+    return text or {"RemoteProtocolError": "the connection was closed"}.get(type(error).__name__, type(error).__name__)

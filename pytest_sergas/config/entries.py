@@ -1,0 +1,76 @@
+"""Lists of tables that each have a type and a name, as ``[[checks]]`` and ``[[channels]]`` are.
+
+What every entry of a list has is read here; the other options belong to its type, which judges them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sergas.config.section import Key
+from pytest_sergas.core import kinds
+
+NAME = kinds.pattern(r"[A-Za-z0-9_.:/-]{1,100}", "a name of letters, digits and _.:/-, at most 100 characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The kind of such a list; what it reads is each entry's common keys, and ``options`` with the others as written.
+
+    Attributes:
+        noun: what an entry is: "check".
+        common: the keys of every entry, ``type`` and ``name`` among them.
+        typeless: what to say of an entry without a type.
+    """
+
+    noun: str
+    common: Mapping[str, Key]
+    typeless: str
+
+    def __call__(self, raw: object) -> tuple[Mapping[str, Any], ...]:
+        """Return the entries, each with a name of its own.
+
+        Raises:
+            kinds.NotAllowed: there is a fault; what is inside the entries is told all at once.
+        """
+        if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
+            raise kinds.NotAllowed(f"allowed: a list of tables, each of which begins with [[{self.noun}s]]")
+        wrong: list[kinds.Wrong] = []
+        usable = [self._entry(number, entry, wrong) for number, entry in enumerate(raw, start=1)]
+        self._give_names(usable, wrong)
+        if wrong:
+            raise kinds.WrongInside(tuple(wrong), ())
+        return tuple(usable)
+
+    def _entry(self, number: int, table: Mapping[str, object], wrong: list[kinds.Wrong]) -> dict[str, Any]:
+        values: dict[str, Any] = {"options": {key: value for key, value in table.items() if key not in self.common}}
+        place = table.get("name", str(number))
+        place = place if isinstance(place, str) else str(number)
+        for key, raw in table.items():
+            try:
+                if key in self.common:
+                    values[key] = self.common[key].kind(raw)
+            except kinds.NotAllowed as reason:
+                wrong.append(kinds.Wrong((place, key), raw, str(reason)))
+        if "type" not in table:
+            wrong.append(kinds.Wrong((place,), dict(table), self.typeless))
+        return values
+
+    def _give_names(self, entries: list[dict[str, Any]], wrong: list[kinds.Wrong]) -> None:
+        """Name those that have no name after their type: http, http-2, http-3."""
+        taken: set[str] = set()
+        for entry in entries:
+            name = entry.get("name", "")
+            if name and name in taken:
+                text = f"is the name of another {self.noun} already; give each its own"
+                wrong.append(kinds.Wrong((name, "name"), name, text))
+            taken.add(name)
+        for entry in entries:
+            if "name" not in entry and "type" in entry:
+                kind, number = entry["type"], 1
+                while (name := kind if number == 1 else f"{kind}-{number}") in taken:
+                    number += 1
+                entry["name"] = name
+                taken.add(name)
