@@ -28,10 +28,10 @@ pytestmark = pytest.mark.unit
 TEXT = "allowed: text on one line, not empty, of at most 4096 characters"
 SECONDS = "allowed: seconds (0 for none), at least 0 and at most 31622400"
 ALL_KEYS = (
-    "allowed: project, timeout, retries, retry_delay, retry_on, max_workers, exclusive_wait, watchdog, durations, "
-    "strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, push_username, "
-    "push_password_file, push_token_file, publish_deadline, slowest, types, test_timeout, test_retry_count, "
-    "max_test_workers"
+    "allowed: project, timeout, retries, retry_delay, retry_on, max_retries, max_workers, exclusive_wait, watchdog, "
+    "durations, strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, "
+    "push_username, push_password_file, push_token_file, publish_deadline, slowest, types, test_timeout, "
+    "test_retry_count, max_test_workers"
 )
 MARKER = "allowed: a marker's name, of letters, digits and _, as in @pytest.mark.NAME"
 BRACES = "allowed in braces: {branch}, {job}, {provider}; {{ and }} for the braces themselves"
@@ -363,6 +363,12 @@ def test_key_that_is_given_twice_is_not_toml(root: Path) -> None:
             "[types.unit] parallel = false: is max_workers = 1, and max_workers = 3 stands beside it; "
             "remove one of the two",
             id="two that contradict",
+        ),
+        pytest.param(
+            "types = {unit = {fail_on_flaky = true, max_flaky = 3}}",
+            "[types.unit] fail_on_flaky = true: is max_flaky = 0, and max_flaky = 3 stands beside it; "
+            "remove one of the two",
+            id="two that contradict about flaky tests",
         ),
         pytest.param(
             "types.unit.paths = 'tests/unti'",

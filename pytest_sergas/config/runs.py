@@ -39,6 +39,12 @@ class TypeSettings:
     gate: bool = False
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def flaky_allowed(self) -> int | None:
+        """How many of its tests may be flaky before the run fails; None for any number."""
+        allowed: int | None = self.values.get("max_flaky")
+        return 0 if self.values.get("fail_on_flaky") else allowed
+
 
 def _all_types() -> dict[TestType, TypeSettings]:
     return {test_type: TypeSettings(marker=test_type.value) for test_type in TestType}
@@ -53,6 +59,7 @@ class Settings:
     retries: int | None = None
     retry_delay: float | None = None
     retry_on: tuple[str, ...] | None = None
+    max_retries: int | None = None
     max_workers: int | None = None
     exclusive_wait: float = 300.0
     watchdog: float = 600.0
@@ -167,6 +174,9 @@ def _type(name: str, table: Mapping[str, object], wrong: list[kinds.Wrong]) -> T
     if values.get("parallel") is False and values.get("max_workers", 1) != 1:
         text = f"is max_workers = 1, and max_workers = {values['max_workers']} stands beside it; remove one of the two"
         wrong.append(kinds.Wrong((name, "parallel"), value=False, text=text))
+    if values.get("fail_on_flaky") and values.get("max_flaky"):
+        text = f"is max_flaky = 0, and max_flaky = {values['max_flaky']} stands beside it; remove one of the two"
+        wrong.append(kinds.Wrong((name, "fail_on_flaky"), value=True, text=text))
     # Compared part by part with the paths of test files, which have neither "." nor ".." in them.
     paths = tuple(Path(os.path.normpath(path)).as_posix() for path in values.pop("paths", ()))
     return TypeSettings(
@@ -247,6 +257,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "project": Key(kinds.text, "the job under which runs are pushed; default: the project's name", '"shop"'),
         **{name: _general(name) for name in ("timeout", "retries", "retry_delay", "retry_on")},
+        "max_retries": Key(
+            kinds.whole(0, 1_000_000, "repetitions"),
+            "how many repetitions a whole run makes; no limit by default",
+            "50",
+        ),
         "max_workers": Key(
             kinds.whole(1, 10_000, "workers"), "the most workers that -n auto starts; no limit by default", "8"
         ),

@@ -86,6 +86,7 @@ def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
                     stopped=run.stopped,
                     unfinished=list(run.unfinished),
                     notes=list(run.notes),
+                    refused=[{"type": refusal.type, "text": refusal.text} for refusal in run.refused],
                     shard=run.shard,
                     split=run.split,
                 ),

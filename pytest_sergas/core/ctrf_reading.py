@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pytest_sergas.core.measurement import Measurement, Use
-from pytest_sergas.core.records import UNTYPED, AttemptRecord, Environment, Outcome, RunRecord, TestRecord
+from pytest_sergas.core.records import (
+    UNTYPED,
+    AttemptRecord,
+    Environment,
+    Outcome,
+    Refusal,
+    RunRecord,
+    TestRecord,
+)
 
 T = TypeVar("T")
 
@@ -61,6 +69,7 @@ def from_json(data: bytes) -> RunRecord:
         workers=_optional(extra, "workers", int, 0, f"{where}.workers"),
         environment=_environment(environment),
         notes=_texts(extra, "notes", where),
+        refused=_refused(extra, where),
         version=_optional(tool, "pluginVersion", str, "", "results.tool.extra.pluginVersion"),
         shard=_optional(extra, "shard", str, "", f"{where}.shard"),
         split=_optional(extra, "split", str, "", f"{where}.split"),
@@ -193,6 +202,18 @@ def _texts(table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in found):
         raise CtrfError(f"{where}.{name} is not a list of texts")
     return tuple(found)
+
+
+def _refused(extra: Mapping[str, Any], where: str) -> tuple[Refusal, ...]:
+    found = _optional(extra, "refused", list, [], f"{where}.refused")
+    refused = []
+    for number, entry in enumerate(found):
+        place = f"{where}.refused[{number}]"
+        if not isinstance(entry, dict):
+            raise CtrfError(f"{place} is not an object")
+        test_type = _optional(entry, "type", str, "", f"{place}.type")
+        refused.append(Refusal(test_type, _field(entry, "text", str, f"{place}.text")))
+    return tuple(refused)
 
 
 def _ms(table: Mapping[str, Any], name: str, where: str) -> float:

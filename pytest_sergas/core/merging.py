@@ -72,6 +72,7 @@ def merge(runs: Mapping[str, RunRecord], *, incomplete: bool = False) -> RunReco
             **{name: _agreed(parts, name) for name in ("job", "build_url", "python", "platform")},
         ),
         notes=tuple(dict.fromkeys([*notes, *(note for run in parts for note in run.notes)])),
+        refused=tuple(dict.fromkeys(refusal for run in parts for refusal in run.refused)),
         version=first.version,
     )
 

@@ -80,6 +80,8 @@ def succeeded(run: RunRecord, summary: TypeSummary) -> bool:
 
     An exit status above 1 is a run that was interrupted or broke down: nobody knows what it left out.
     """
+    if any(refusal.type in {"", summary.type} for refusal in run.refused):
+        return False
     return not run.stopped and run.exit_status <= 1 and summary.failed == 0 and summary.succeeded > 0
 
 

@@ -95,8 +95,8 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         "max_workers": Keyword(
             _WORKERS, "workers that may run tests of this type; no limit by default", "4", in_marker=False
         ),
-        "fail_on_flaky": _later(kinds.boolean, "a flaky test fails the run", "false", in_marker=False),
-        "max_flaky": _later(
+        "fail_on_flaky": Keyword(kinds.boolean, "is max_flaky = 0", "false", in_marker=False),
+        "max_flaky": Keyword(
             kinds.whole(0, 1_000_000, "tests"),
             "more flaky tests fail the run; no limit by default",
             "0",

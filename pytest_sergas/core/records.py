@@ -224,6 +224,19 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a run fails although its tests alone would not make it fail.
+
+    Attributes:
+        type: whose tests are meant; "" for the whole run.
+        text: what was found, what is allowed, and what to do.
+    """
+
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A whole run.
 
@@ -237,6 +250,7 @@ class RunRecord:
         collected: how many tests were to be run.
         workers: how many pytest-xdist workers ran tests; 0 for the only process.
         notes: sentences about the run that its reader should see.
+        refused: what the run as a whole was to meet, and did not.
         shard: which part of the suite ran ("2/5"), or "" for all of it.
         split: the fingerprint of the split that the shard is a part of, or "".
     """
@@ -253,6 +267,7 @@ class RunRecord:
     workers: int = 0
     environment: Environment = Environment()
     notes: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
     version: str = ""
     shard: str = ""
     split: str = ""

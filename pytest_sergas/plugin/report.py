@@ -55,6 +55,8 @@ class Report:
         for publication in self._publications():
             for line in () if publication.title else publication.lines:
                 print("".join(segment.text for segment in line))  # noqa: T201  there is no terminal reporter
+        for refusal in self._run.refused:
+            print(f"sergas: the run fails: {refusal.text}", file=sys.stderr)  # noqa: T201  there is no terminal reporter
         if failed := not_sent(self._run.sent):
             print(f"sergas: {failed}", file=sys.stderr)  # noqa: T201  there is no terminal reporter
 

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
-from pytest_sergas.core.records import RunRecord
+from pytest_sergas.core.records import Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.durations import KeptDurations
@@ -45,6 +45,9 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     from pytest_sergas.plugin.report import Report
 
     register = config.pluginmanager.register
+    cap = loaded.settings.max_retries
+    if cap is not None and config.getoption("max_suite_reruns", 0) is None:
+        config.option.max_suite_reruns = cap
     kept = None if is_worker(config) else KeptDurations(config, loaded)
     collection = None
     if not is_controller(config):
@@ -225,6 +228,7 @@ class Run:
         self._started_s = started_s
         self._stopped = ""
         self.sent: tuple[Sent, ...] = ()
+        self.refused: tuple[Refusal, ...] = ()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -280,6 +284,16 @@ class Run:
         directory = Path(os.path.expandvars(str(self._config.getini("cache_dir")))).expanduser()
         return self._config.rootpath / directory / "d" / "sergas"
 
+    def _refuse(self, tests: Sequence[TestRecord]) -> tuple[Refusal, ...]:
+        """Return why the run fails, whatever its tests say."""
+        types = self._loaded.settings.types
+        allowed = {kind.value: limit for kind, table in types.items() if (limit := table.flaky_allowed) is not None}
+        if not allowed:
+            return ()
+        from pytest_sergas.core.acceptance import too_flaky
+
+        return too_flaky(tests, allowed)
+
     def _record(self, session: pytest.Session) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
 
@@ -289,6 +303,9 @@ class Run:
             notes.extend(self._parallel.notes)
         shard = self._config.stash.get(_SHARD, None)
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
+        self.refused = self._refuse(tests)
+        if self.refused and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._durations.record(tests, complete=not stopped and not unfinished)
         notes.extend(self._durations.notes)
         return RunRecord(
@@ -304,6 +321,7 @@ class Run:
             workers=len(self._recorder.workers),
             environment=describe(self._config.rootpath, os.environ),
             notes=tuple(notes),
+            refused=self.refused,
             version=VERSION,
             shard=str(shard or ""),
             split=shard.split if shard is not None else "",

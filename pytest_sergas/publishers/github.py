@@ -69,6 +69,7 @@ class GitHub:
         del remaining_s  # nothing here can wait
         failed = () if self.others_annotate else failures(run)
         lines = (
+            *(_command("error", {"title": "the run fails"}, refusal.text) for refusal in run.refused),
             *annotate("error", "failed", failed, self.root, self.workspace),
             *annotate("warning", "were flaky", flaky(run), self.root, self.workspace),
         )

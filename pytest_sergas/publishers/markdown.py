@@ -97,6 +97,8 @@ def _heading(run: RunRecord, total: TypeSummary) -> str:
         text = "no tests were run"
     elif run.stopped:
         text = f"stopped after {_tests(total.total)}"
+    elif run.refused:
+        text = f"{_tests(total.total)}, and the run fails"
     else:
         text = f"{_tests(total.total)}, none failed"
     suffix = f", {total.counts[Outcome.FLAKY]} flaky" if total.counts[Outcome.FLAKY] else ""
@@ -147,7 +149,8 @@ def _row(summary: TypeSummary) -> tuple[str, ...]:
 
 def _trouble(run: RunRecord, total: TypeSummary) -> list[str]:
     """What somebody has to know before believing the table."""
-    lines = [f"- failed: {finer}" for finer in [finer_failures(total)] if finer]
+    lines = [f"- the run fails: {code(refusal.text, MESSAGE_LIMIT)}" for refusal in run.refused]
+    lines += [f"- failed: {finer}" for finer in [finer_failures(total)] if finer]
     if run.stopped:
         lines.append(f"- stopped: {code(run.stopped)}")
     shown, more = run.unfinished[:_FLAKY_SHOWN], len(run.unfinished) - _FLAKY_SHOWN
@@ -208,9 +211,9 @@ def _section(title: str, lines: Sequence[str], limit: int) -> list[str]:
     return [f"### {title}\n", *lines[:limit], *([f"- and {more} more"] if more > 0 else []), ""]
 
 
-def code(text: str) -> str:
-    """Return ``text`` as a code span on one line."""
-    flat = one_line(text, _NAME_LIMIT)
+def code(text: str, limit: int = _NAME_LIMIT) -> str:
+    """Return ``text`` as a code span on one line, of at most ``limit`` characters."""
+    flat = one_line(text, limit)
     if not flat:
         return ""
     mark = "`" * (_longest_run(flat) + 1)

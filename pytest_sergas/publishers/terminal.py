@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sergas.core.measurement import Use
-from pytest_sergas.core.records import UNTYPED, Outcome, RunRecord, TestRecord
+from pytest_sergas.core.records import MESSAGE_LIMIT, UNTYPED, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
     TypeSummary,
     finer_failures,
@@ -49,7 +49,7 @@ class Terminal:
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
-        if all(test.type == UNTYPED for test in run.tests):
+        if all(test.type == UNTYPED for test in run.tests) and not run.refused:
             return Publication()
         lines, trouble = show(run, slowest=self.slowest)
         return Publication(title="tests by type", lines=lines, brief=trouble)
@@ -59,7 +59,7 @@ def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line,
     """Return the lines for ``run``, and those of them that somebody should look at."""
     summaries = summarise(run, slowest=slowest)
     total = overall(run) if len(summaries) != 1 else summaries[0]
-    trouble = (*_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
+    trouble = (*_refused(run), *_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
     return (*_table(summaries, total), *trouble, *_slowest(summaries)), trouble
 
 
@@ -98,6 +98,12 @@ def count(number: int) -> str:
 
 def _pad(index: int, text: str) -> str:
     return text.rjust(_WIDTHS[index]) if index else text.ljust(_WIDTHS[index])
+
+
+def _refused(run: RunRecord) -> list[Line]:
+    # Never cut: what the run failed for is all that its reader has.
+    texts = (f"the run fails: {one_line(refusal.text, MESSAGE_LIMIT)}" for refusal in run.refused)
+    return [(Segment(line, "red"),) for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
 
 
 def _failed(total: TypeSummary) -> list[Line]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_sergas.core import ctrf
 from pytest_sergas.core.ctrf_reading import CtrfError, from_json
 from pytest_sergas.core.measurement import Measurement, Use
-from pytest_sergas.core.records import AttemptRecord, Environment, Outcome, RunRecord
+from pytest_sergas.core.records import AttemptRecord, Environment, Outcome, Refusal, RunRecord
 from tests.publishers.conftest import attempt, record, run_of
 
 pytestmark = pytest.mark.unit
@@ -67,6 +67,7 @@ RUNS = st.builds(
         exit_status=1,
         workers=2,
         stopped="^C",
+        refused=(Refusal("unit", "too flaky"), Refusal("", "quarantine")),
         unfinished=("a.py::z",),
     ),
     st.lists(RECORDS, max_size=4),
@@ -102,6 +103,11 @@ FOREIGN: dict[str, Any] = {
         "tests": [{"name": "adds", "status": "passed", "duration": 1500}],
     },
 }
+
+
+def foreign_run(**extra: Any) -> bytes:
+    """Return the document of another tool that says this of its run."""
+    return json.dumps({**FOREIGN, "results": {**FOREIGN["results"], "extra": extra}}).encode()
 
 
 def foreign(**test: Any) -> bytes:
@@ -163,6 +169,12 @@ def test_status_decides_without_raw_status(status: str, outcome: Outcome, *, fla
             foreign(extra={"measured": {"method": "wall+sampling"}}),
             "results.tests[0].extra.measured.wallSeconds is missing",
             id="half a measurement",
+        ),
+        pytest.param(
+            foreign_run(refused=[1]), "results.extra.refused[0] is not an object", id="refusal that is no object"
+        ),
+        pytest.param(
+            foreign_run(refused=[{"type": "unit"}]), "results.extra.refused[0].text is missing", id="refusal of nothing"
         ),
         pytest.param(foreign(retryAttempts={}), "results.tests[0].retryAttempts is not a list", id="no list"),
         pytest.param(foreign(retryAttempts=[1]), "results.tests[0].retryAttempts[0] is not an object", id="no attempt"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_sergas.core.ctrf import to_ctrf
 from pytest_sergas.core.merging import MergeError, merge
-from pytest_sergas.core.records import Environment, Outcome, RunRecord
+from pytest_sergas.core.records import Environment, Outcome, Refusal, RunRecord
 from tests.publishers.conftest import attempt, record, run_of
 
 pytestmark = pytest.mark.unit
@@ -62,6 +62,14 @@ def test_run_begins_with_the_first_and_ends_with_the_last() -> None:
 
     assert (joined.started_s, joined.finished_s, joined.workers, joined.exit_status) == (5.0, 20.0, 3, 1)
     assert (joined.stopped, joined.unfinished, joined.notes, joined.shard) == ("^C", ("a",), ("n",), "")
+
+
+def test_whole_is_refused_for_what_its_parts_were_refused_for() -> None:
+    one, two = Refusal("unit", "too flaky"), Refusal("", "expired")
+
+    joined = merge({"1": run_of(run_id="r1", refused=(one, two)), "2": run_of(run_id="r2", refused=(two,))})
+
+    assert joined.refused == (one, two)
 
 
 def test_tests_stand_in_the_order_in_which_they_began() -> None:

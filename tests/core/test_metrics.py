@@ -19,9 +19,10 @@ from pytest_sergas.core.metrics import (
     Family,
     merged,
     run_families,
+    succeeded,
     with_label,
 )
-from pytest_sergas.core.records import Outcome, RunRecord, TestRecord
+from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.core.summary import summarise
 from tests.publishers.conftest import attempt, record, run_of
 
@@ -231,3 +232,10 @@ def test_series_that_the_earlier_file_has_twice_is_kept_once() -> None:
     found = merged((), (*families, *families))
 
     assert [len(family.samples) for family in found] == [len(family.samples) for family in families]
+
+
+@pytest.mark.parametrize(("refused", "expected"), [("unit", False), ("", False), ("e2e", True)])
+def test_type_for_which_the_run_fails_has_no_success(refused: str, expected: bool) -> None:  # noqa: FBT001
+    run = run_of(record("a"), refused=(Refusal(refused, "too flaky"),))
+
+    assert succeeded(run, summarise(run)[0]) is expected

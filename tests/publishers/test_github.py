@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.records import Outcome, TestRecord
+from pytest_sergas.core.records import Outcome, Refusal, TestRecord
 from pytest_sergas.publishers.github import SHOWN, GitHub, create
 from pytest_sergas.publishers.markdown import LIMIT_BYTES, render
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of, text_of
@@ -251,3 +251,11 @@ def test_each_failure_is_annotated_once_at_the_beginning_of_a_line(
         ("warning", "api/test_shop.py", "AssertionError: once"),
     ]
     assert summary.read_text("utf-8").startswith("\n\n## 2 of 3 tests failed, 1 flaky\n")
+
+
+def test_reason_for_which_a_run_fails_is_an_annotation_of_its_own(tmp_path: Path) -> None:
+    publisher = GitHub(tmp_path, tmp_path, None, 3)
+
+    text = text_of(publisher.publish(run_of(record("a"), refused=(Refusal("unit", "unit: too flaky"),)), forever_s))
+
+    assert text == "::error title=the run fails::unit: too flaky"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pytest_sergas.core.records import Environment, Outcome, RunRecord
+from pytest_sergas.core.records import Environment, Outcome, Refusal, RunRecord
 from pytest_sergas.errors import ConfigurationError, PublishError
 from pytest_sergas.publishers.markdown import Markdown, code, create, fence, render
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of
@@ -43,6 +43,12 @@ def content(document: str, kind: str) -> list[str]:
 
 def rendered(*tests: object, slowest: int = 3, **fields: object) -> str:
     return render(run_of(*tests, **fields), slowest=slowest)  # type: ignore[arg-type]  # by hand
+
+
+def test_reason_for_which_a_run_fails_stands_first() -> None:
+    document = rendered(record("a", Outcome.TIMEOUT), refused=(Refusal("unit", "unit: too `flaky`"),))
+
+    assert "- the run fails: `` unit: too `flaky` ``\n- failed: 1 timeout\n" in document
 
 
 def test_document_of_a_run() -> None:
@@ -97,6 +103,9 @@ def test_document_of_a_run() -> None:
         pytest.param(run_of(), "## no tests were run", id="empty"),
         pytest.param(run_of(record("a")), "## 1 test, none failed", id="one"),
         pytest.param(run_of(record("a"), record("b")), "## 2 tests, none failed", id="all fine"),
+        pytest.param(
+            run_of(record("a"), refused=(Refusal("unit", "x"),)), "## 1 test, and the run fails", id="refused"
+        ),
         pytest.param(run_of(record("a"), stopped="Ctrl-C"), "## stopped after 1 test", id="stopped"),
         pytest.param(
             run_of(record("a", Outcome.FAILED, Outcome.PASSED)), "## 1 test, none failed, 1 flaky", id="flaky"

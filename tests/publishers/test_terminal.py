@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.records import Outcome, TestType
+from pytest_sergas.core.records import Outcome, Refusal, TestType
 from pytest_sergas.core.text import columns
 from pytest_sergas.publishers.terminal import WIDTH, Terminal, count, create
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of, text_of
@@ -219,3 +219,11 @@ def test_colour_is_there_only_where_it_is_on(
 
     assert "tests by type" in text
     assert ("\x1b[" in text) is coloured
+
+
+def test_reason_for_which_a_run_fails_is_shown_whole_though_no_test_has_a_type() -> None:
+    refusal = Refusal("", "quarantine: " + "word " * 60)
+
+    text = shown(record("a", type="untyped"), refused=(refusal,), slowest=0)
+
+    assert f"the run fails: {refusal.text}".split() == text[text.index("the run fails:") :].split()

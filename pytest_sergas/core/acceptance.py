@@ -1,0 +1,37 @@
+"""What a run has to meet as a whole, where somebody asks for it: its tests may all have passed, and it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pytest_sergas.core.records import Outcome, Refusal, TestRecord
+
+_SHOWN = 5
+
+
+def too_flaky(tests: Sequence[TestRecord], allowed: Mapping[str, int]) -> tuple[Refusal, ...]:
+    """Return a refusal for each type that has more flaky tests than it may have.
+
+    Args:
+        allowed: type → how many; a type that may have any number is missing.
+    """
+    flaky: dict[str, list[str]] = {}
+    for test in tests:
+        if test.outcome is Outcome.FLAKY:
+            flaky.setdefault(test.type, []).append(test.node_id)
+    found = ((name, flaky.get(name, []), limit) for name, limit in allowed.items())
+    return tuple(Refusal(name, _flaky_text(name, ids, limit)) for name, ids, limit in found if len(ids) > limit)
+
+
+def _flaky_text(name: str, node_ids: Sequence[str], limit: int) -> str:
+    noun = "test is" if len(node_ids) == 1 else "tests are"
+    return (
+        f"{name}: {len(node_ids)} {noun} flaky, and max_flaky = {limit}: {listed(node_ids)}; "
+        "mend what fails at first, or put it into quarantine"
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of ``names``, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,55 @@
+"""What a run has to meet as a whole: how many of its tests may be flaky."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sergas.core.acceptance import listed, too_flaky
+from pytest_sergas.core.records import Outcome, Refusal
+from tests.publishers.conftest import record
+
+pytestmark = pytest.mark.unit
+
+FLAKY = (Outcome.FAILED, Outcome.PASSED)
+
+
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_type_is_refused_when_more_of_its_tests_are_flaky_than_may_be(flaky: int, allowed: int) -> None:
+    tests = [record(f"a.py::{number}", *FLAKY) for number in range(flaky)]
+
+    assert bool(too_flaky(tests, {"unit": allowed})) is (flaky > allowed)
+
+
+def test_each_type_is_counted_by_itself() -> None:
+    tests = [record("a.py::a", *FLAKY), record("a.py::b", *FLAKY, type="e2e"), record("a.py::c", *FLAKY, type="load")]
+
+    assert [refusal.type for refusal in too_flaky(tests, {"unit": 0, "e2e": 1})] == ["unit"]
+
+
+def test_failed_tests_are_not_flaky_ones() -> None:
+    assert too_flaky([record("a.py::a", Outcome.FAILED), record("a.py::b")], {"unit": 0}) == ()
+
+
+def test_text_names_the_tests_the_limit_and_what_to_do() -> None:
+    tests = [record(f"a.py::test_{number}", *FLAKY) for number in range(7)]
+
+    assert too_flaky(tests, {"unit": 2}) == (
+        Refusal(
+            "unit",
+            "unit: 7 tests are flaky, and max_flaky = 2: a.py::test_0, a.py::test_1, a.py::test_2, a.py::test_3, "
+            "a.py::test_4 and 2 more; mend what fails at first, or put it into quarantine",
+        ),
+    )
+
+
+def test_one_flaky_test_is_one() -> None:
+    (refusal,) = too_flaky([record("a.py::a", *FLAKY)], {"unit": 0})
+
+    assert refusal.text.startswith("unit: 1 test is flaky, and max_flaky = 0: a.py::a; ")
+
+
+@given(st.lists(st.text(min_size=1), max_size=9))
+def test_list_of_names_counts_those_that_it_leaves_out(names: list[str]) -> None:
+    assert listed(names).endswith(f" and {len(names) - 5} more") is (len(names) > 5)
