@@ -16,3 +16,11 @@ class Now:
 
     monotonic_s: float
     wall_s: float
+
+
+def restored(wall_s: float, now: Now) -> Now:
+    """Return a moment of which only the wall clock's reading was kept, as another process at ``now`` has it.
+
+    A wall clock that was set back counts as no time at all: nothing lies in the future.
+    """
+    return Now(now.monotonic_s - max(0.0, now.wall_s - wall_s), wall_s)
