@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
 from pytest_sergas.core.measurement import MIB, Measurement, Use
 
@@ -165,6 +164,8 @@ def _memory(allowed_mb: float, last: Measurement) -> Finding:
 def _time(budget: Budget, budgets: Budgets, allowed_s: float, own_s: float, values: Sequence[float]) -> Finding:
     if own_s <= allowed_s:
         return Finding(budget, Decision.WITHIN, Reason.AT_ONCE, Use(budget.value, own_s, allowed_s))
+    from statistics import median  # which hardly any run needs
+
     decision, reason = decide([value > allowed_s for value in values], budgets.attempts, budgets.most)
     return Finding(budget, decision, reason, Use(budget.value, median(values), allowed_s))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import mean, median
 
 from pytest_sergas.core.measurement import Measurement
 
@@ -22,6 +21,8 @@ class Statistics:
 
 def summarise(rounds_s: Sequence[float]) -> Statistics:
     """Return the statistics of rounds, of which there is at least one."""
+    from statistics import mean, median  # not loaded by every run for the few tests that measure rounds
+
     return Statistics(len(rounds_s), min(rounds_s), median(rounds_s), mean(rounds_s), max(rounds_s))
 
 

@@ -16,15 +16,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sergas.config import Loaded
 from pytest_sergas.core.durations import Duration, DurationsError, from_json, merge, to_json
-from pytest_sergas.core.plan import History
 from pytest_sergas.core.records import TestRecord
 from pytest_sergas.errors import ConfigurationError, PublishError
 from pytest_sergas.publishers.files import unwritable, write_atomically
+
+if TYPE_CHECKING:
+    from pytest_sergas.core.plan import History
 
 try:
     import fcntl
@@ -114,6 +117,8 @@ class KeptDurations:
 
 def to_history(durations: dict[str, Duration]) -> History:
     """Return ``durations`` as the plan wants them."""
+    from pytest_sergas.core.plan import History
+
     return History(
         {node_id: duration.total_s for node_id, duration in durations.items()},
         {node_id: duration.setup_s for node_id, duration in durations.items()},

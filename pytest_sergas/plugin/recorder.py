@@ -115,7 +115,7 @@ class Recorder:
         self._starts = starts
         self._each = each
         self._tests: list[_Test] = []
-        self._open: dict[object, _Test] = {}
+        self._open: dict[object, _Test] = {}  # those whose last attempt has not ended or will be repeated
         self._files: dict[str, str] = {}
         self.workers: set[str] = set()
 
@@ -138,6 +138,8 @@ class Recorder:
             attempt.measured = getattr(report, "sergas", None)
         if report.outcome != "passed" or hasattr(report, "wasxfail"):
             self._judge(attempt, report)
+        if attempt.ended and not attempt.repeated:
+            del self._open[key]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "passed":
@@ -153,14 +155,13 @@ class Recorder:
 
     def running(self) -> tuple[int, tuple[Running, ...]]:
         """Return how many tests have reported something, and what runs now; may be called from any thread."""
-        tests = list(self._tests)  # a copy at once: the run goes on meanwhile
-        found = []
-        for test in tests:
-            last = test.attempts[-1] if test.attempts else None
-            if last is not None and not last.ended:
-                found.append(Running(test.node_id, last.worker, last.start_s, last.call_s is not None))
+        found = [
+            Running(test.node_id, last.worker, last.start_s, last.call_s is not None)
+            for test in list(self._open.values())  # a copy at once: the run goes on meanwhile
+            if not (last := test.attempts[-1]).ended
+        ]
         begun = [Running(node_id, "", start_s) for node_id, (start_s, _) in self._starts.open]
-        return len(tests), (*found, *begun)
+        return len(self._tests), (*found, *begun)
 
     def finish(self) -> tuple[tuple[TestRecord, ...], tuple[str, ...]]:
         """Return the tests in the order in which they began, and the node ids of those that did not end.
@@ -188,14 +189,16 @@ class Recorder:
         if start is not None and not begun_s:  # a crash: pytest-xdist knows neither
             begun_s, (file, line, _) = start
         worker = _worker(report)
-        if known is None or not known.attempts[-1].repeated:
-            known = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(file), line)
-            self._tests.append(known)
-            self._open[key] = known
-            if worker:
-                self.workers.add(worker)
         attempt = _Attempt(begun_s, worker)
-        known.attempts.append(attempt)
+        if known is not None and known.attempts[-1].repeated:
+            known.attempts.append(attempt)
+            return attempt
+        test = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(file), line)
+        test.attempts.append(attempt)
+        self._tests.append(test)
+        self._open[key] = test
+        if worker:
+            self.workers.add(worker)
         return attempt
 
     def _file(self, name: str) -> str:

@@ -22,7 +22,6 @@ from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.durations import KeptDurations
 from pytest_sergas.plugin.engines import Engines
-from pytest_sergas.plugin.gate import Gate, put_first
 from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
 from pytest_sergas.plugin.recorder import Recorder
 from pytest_sergas.plugin.role import is_controller, is_worker
@@ -188,6 +187,8 @@ class Collection:
             self.notes[f"retries are left to the plugin {self._engines.rival!r}, which has its own flaky marker"] = None
 
     def _set_gates(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        from pytest_sergas.plugin.gate import Gate, put_first
+
         behind = len(self.gates)
         ranks = [self.gates.get(self.types.get(item.nodeid, ""), behind) for item in items]
         gated = {item.nodeid: rank for item, rank in zip(items, ranks, strict=True) if rank < behind}

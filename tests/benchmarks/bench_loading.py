@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.runs import WITHOUT_JSON_CTRF, WITHOUT_SERGAS, alternate, cpu_s, instructions, show, wall_s
+from tests.benchmarks.runs import SERGAS, alternate, cpu_s, instructions, plugins, show, wall_s
 
 pytestmark = pytest.mark.performance
 
 BOUND_MS = 5.0
 PAIRS = 30
 # Without the plugin pytest-asyncio warns that this is unset, which would be measured too.
-LOADED = ("--co", "-o", "asyncio_default_fixture_loop_scope=function", *WITHOUT_JSON_CTRF)
-WITHOUT = (*LOADED, *WITHOUT_SERGAS)
+COLLECT = ("--co", "-o", "asyncio_default_fixture_loop_scope=function")
+LOADED = (*COLLECT, *plugins())
+WITHOUT = (*COLLECT, *plugins(drop=SERGAS))
 EMPTY = pytest.ExitCode.NO_TESTS_COLLECTED
 
 

@@ -9,15 +9,18 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from statistics import median
 
 from tests.servers import tools
 
-# What every run has in common. Only the glued run has the reporter of other people.
-COMMON = ("-q", "-p", "no:cacheprovider")
-WITHOUT_SERGAS = ("-p", "no:sergas")
-WITHOUT_JSON_CTRF = ("-p", "no:ctrf")
+SERGAS = "pytest-sergas"
+JSON_CTRF = "pytest-json-ctrf"
+# What ``pip install pytest-sergas`` brings; the plugins that only our own tests use would cost both sides the same.
+INSTALLED = frozenset(
+    {SERGAS, "pytest-asyncio", "pytest-cov", "pytest-rerunfailures", "pytest-timeout", "pytest-xdist"}
+)
 
 _CONFIGURATION = """\
 [pytest]
@@ -36,6 +39,16 @@ class Cost:
 
     wall_s: float
     cpu_s: float
+
+
+def plugins(*, add: str = "", drop: str = "") -> tuple[str, ...]:
+    """Return the arguments with which a run has the plugins of `INSTALLED`, one more or one fewer, and no others."""
+    wanted = (INSTALLED | {add}) - {drop}
+    return tuple(
+        f"-pno:{entry.name}"
+        for entry in entry_points(group="pytest11")
+        if entry.dist is not None and entry.dist.name not in wanted
+    )
 
 
 def write_suite(directory: Path, *, tests: int, modules: int) -> Path:
@@ -58,7 +71,7 @@ def run(directory: Path, *arguments: str, before: Sequence[str] = (), expect: in
         before: a program that runs pytest for us, with its arguments.
         expect: the exit status that a right run has.
     """
-    command = [*before, sys.executable, "-m", "pytest", *COMMON, *arguments]
+    command = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     started_s = time.perf_counter()
     with subprocess.Popen(command, cwd=directory, env=environment(), stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
