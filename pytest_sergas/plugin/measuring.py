@@ -27,6 +27,8 @@ from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
 from pytest_sergas.plugin.types import TYPED, Typed
 
 if TYPE_CHECKING:
+    import pluggy
+
     from pytest_sergas.plugin.procfs import RunDelay
 
 Taken = tuple[str, float, float, float, float, int | None]
@@ -128,20 +130,21 @@ class Measuring:
         ]
         return [f"{name}: max_memory_mb: {self._meter.fault}; remove the budget" for name in names]
 
-    # Innermost: what other plugins do round the call is not the test's.
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        __tracebackhide__ = True  # a failure is shown as it would be without us
+    # Innermost: what other plugins do round the call is not the test's. Of the two kinds of wrapper, this one has no
+    # frame in the traceback of a failure, which is shown as it would be without us.
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
         budgets = item.stash.get(_BUDGETS, None)
         if budgets is None:
-            return (yield)
+            yield
+            return
         meter = self._meter
         meter.start(exact=budgets.memory_mb is not None)
-        try:
-            result = yield
-        finally:
-            taken = meter.stop()
-            self._last = (item.nodeid, (taken, (), False))
+        outcome = yield
+        taken = meter.stop()
+        self._last = (item.nodeid, (taken, (), False))
+        if outcome.exception is not None:
+            return
         if "benchmark" in getattr(item, "fixturenames", ()):
             taken = _of_one_round(item, taken)
             self._last = (item.nodeid, (taken, (), False))
@@ -150,8 +153,7 @@ class Measuring:
             uses = tuple((use.budget, use.used, use.allowed) for use in verdict.uses)
             self._last = (item.nodeid, (taken, uses, bool(verdict.text)))
             if verdict.text:
-                raise BudgetExceeded(verdict)
-        return result
+                outcome.force_exception(BudgetExceeded(verdict))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -160,7 +160,7 @@ def test_system_calls_for_a_test_are_those_of_its_timer_and_its_measurement(pyte
     assert plain
     # A measurement reads the clocks of process and thread twice, and the scheduler's figures; it asks whose they are,
     # for memory and children before and after; and it sets the mark of memory back.
-    measured = {"clock_gettime": 4, "pread64": 2, "getrusage": 4, "pwrite64": 1}
+    measured = {"clock_gettime": 4, "pread64": 2, "getrusage": 4, "pwrite64": 1, "gettid": 3}
     assert per_test() == {**plain, "setitimer": 2, "rt_sigaction": 2, **measured}
 
 
