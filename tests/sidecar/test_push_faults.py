@@ -31,9 +31,11 @@ def stored(url: str) -> dict[str, str]:
 
 def test_every_push_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     acknowledged: list[set[str]] = [set() for _ in range(200)]
+    together = threading.Barrier(200)
     enough = threading.Event()
 
     def client(number: int, url: str) -> None:
+        together.wait(60)
         for count in range(1_000):
             name = f"{number}-{count}"
             try:
@@ -42,7 +44,7 @@ def test_every_push_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> Non
                 return  # killed
             assert answer.status == 200
             acknowledged[number].add(name)
-            if number == 0 and count == 2:
+            if sum(map(len, acknowledged)) > 300:
                 enough.set()
 
     with sidecar(tmp_path) as server:
@@ -56,7 +58,7 @@ def test_every_push_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> Non
     names = set().union(*acknowledged)
 
     with sidecar(tmp_path, name="restarted") as server:
-        assert len(names) > 100
+        assert len(names) > 300
         assert names - stored(server.url).keys() == set()
 
 
