@@ -126,6 +126,8 @@ def _test(test: TestRecord) -> dict[str, Any]:
             _attempt(number, attempt) for number, attempt in enumerate(test.attempts[:-1], start=1)
         ]
     document["extra"] = {**_phases(last), **_measured(last)}
+    if test.outcome is Outcome.QUARANTINED:
+        document["extra"]["result"] = last.outcome.value
     return document
 
 

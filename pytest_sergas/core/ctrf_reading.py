@@ -86,8 +86,7 @@ def _test(test: object, where: str) -> TestRecord:
     outcome = _outcome(test, _optional(test, "rawStatus", str, "", f"{where}.rawStatus"), where)
     if outcome is Outcome.PASSED and test.get("flaky") is True:
         outcome = Outcome.FLAKY
-    # An attempt is never flaky: this one passed.
-    last = _attempt_of(test, Outcome.PASSED if outcome is Outcome.FLAKY else outcome, where)
+    last = _attempt_of(test, _last_outcome(test, outcome, where), where)
     return TestRecord(
         "" if node_id == _NAMELESS else node_id,
         _optional(test, "type", str, UNTYPED, f"{where}.type"),
@@ -96,6 +95,15 @@ def _test(test: object, where: str) -> TestRecord:
         file,
         _optional(test, "line", int, None, f"{where}.line"),
     )
+
+
+def _last_outcome(test: Mapping[str, Any], outcome: Outcome, where: str) -> Outcome:
+    """Return what the last attempt was: it is never flaky, and a test in quarantine says it beside its outcome."""
+    if outcome is not Outcome.QUARANTINED:
+        return Outcome.PASSED if outcome is Outcome.FLAKY else outcome
+    extra = _optional(test, "extra", dict, {}, f"{where}.extra")
+    result = _optional(extra, "result", str, "", f"{where}.extra.result")
+    return Outcome(result) if result in list(Outcome) else outcome
 
 
 def _attempt(entry: object, where: str) -> AttemptRecord:

@@ -11,6 +11,7 @@ In the order in which a test passes through it:
     budgets      verdicts on it, and more attempts where they need them
     benchmark    a fixture that repeats a call, where no other plugin has one
     gate         gated types first
+    quarantine   known failures masked when they are final
     recorder     reports → records
     publishing   the record → every publisher, within one deadline
     report       what publishers say → terminal
@@ -119,7 +120,7 @@ def _asked(config: pytest.Config) -> bool:
         return True
     if config.getoption("sergas_shard"):
         return True
-    if (config.rootpath / "sergas.toml").exists():
+    if (config.rootpath / "sergas.toml").exists() or (config.rootpath / "sergas-quarantine.toml").exists():
         return True
     try:
         return b"sergas" in Path(config.rootpath, "pyproject.toml").read_bytes()

@@ -165,10 +165,15 @@ def _nothing(node_id: str) -> bool:
     return False
 
 
+def selects(config: pytest.Config) -> bool:
+    """Whether the arguments leave out tests of the files that they name."""
+    selecting = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob", "pyargs")
+    return any(config.getoption(name, None) for name in selecting) or any("::" in argument for argument in config.args)
+
+
 def _expected(config: pytest.Config) -> Callable[[str], bool]:
     """Return whether a run like this one has a test, as far as its arguments tell; nothing where it selects."""
-    selecting = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob", "pyargs")
-    if any(config.getoption(name, None) for name in selecting) or any("::" in argument for argument in config.args):
+    if selects(config):
         return _nothing
     asked = [
         os.path.relpath(Path(config.invocation_params.dir, argument), config.rootpath).replace(os.sep, "/")

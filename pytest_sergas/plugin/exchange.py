@@ -35,6 +35,7 @@ class Left:
         rules: what the types ask of the plan.
         ties: for each test, in the order of collection, what ties it to others.
         exclusive: the places of the exclusive tests.
+        unmatched: what is in quarantine and was not collected.
     """
 
     types: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Left:
     rules: Rules = field(default_factory=Rules)
     ties: Sequence[tuple[Tie, ...]] = ()
     exclusive: frozenset[int] = frozenset()
+    unmatched: Sequence[str] = ()
 
     def collected(self, node_ids: Sequence[str]) -> list[Collected]:
         """Return the tests as the plan sees them; without ties where no worker left any."""
@@ -126,6 +128,7 @@ def _dump(left: Left) -> str:
             "names": [[tie.name, tie.firm] for tie in numbers],
             "ties": ties,
             "exclusive": sorted(left.exclusive),
+            "unmatched": left.unmatched,
         }
     )
 
@@ -140,4 +143,5 @@ def _load(text: str) -> Left:
         rules=Rules(raw["gates"], raw["caps"]),
         ties=[tuple(names[number] for number in own) for own in raw["ties"]],
         exclusive=frozenset(raw["exclusive"]),
+        unmatched=raw["unmatched"],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -44,6 +44,11 @@ class Parallel:
     def running(self) -> dict[str, str]:
         """Return node id → worker of the tests that have begun, as far as that is known."""
         return self._scheduling.running()
+
+    @property
+    def unmatched(self) -> Sequence[str]:
+        """What is in quarantine and was not collected."""
+        return self._exchange.left.unmatched
 
     @property
     def notes(self) -> list[str]:

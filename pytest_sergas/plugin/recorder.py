@@ -210,14 +210,15 @@ class Recorder:
 
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
         when: str = report.when or Phase.CRASH
-        reported: str = report.outcome  # pytest-xdist and pytest-rerunfailures know more words than pytest
+        masked: str = getattr(report, "sergas_masked", "")
+        reported: str = masked or report.outcome  # pytest-xdist and pytest-rerunfailures know more words than pytest
         if hasattr(report, "context") and report.outcome == "skipped":
             return  # a subtest that was skipped says nothing about its test
         message, trace = _describe(report)
         outcome = phase_outcome(
             when,
             reported,
-            expected_to_fail=hasattr(report, "wasxfail"),
+            expected_to_fail=hasattr(report, "wasxfail") and not masked,
             timed_out=re.match(_TIMEOUT, message) is not None,
             over_budget=when == Phase.CALL and attempt.measured is not None and attempt.measured[-1],
         )
@@ -247,7 +248,7 @@ def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, st
     if isinstance(longrepr, tuple):
         return clean(longrepr[2].removeprefix("Skipped: "), MESSAGE_LIMIT), ""
     wasxfail = getattr(report, "wasxfail", None)
-    if wasxfail is not None:
+    if wasxfail is not None and not hasattr(report, "sergas_masked"):
         return clean(wasxfail.removeprefix("reason: "), MESSAGE_LIMIT), ""
     if longrepr is None:
         return "", ""

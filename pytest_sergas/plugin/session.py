@@ -33,6 +33,7 @@ from pytest_sergas.version import VERSION
 if TYPE_CHECKING:
     from pytest_sergas.plugin.measuring import Measuring
     from pytest_sergas.plugin.parallel import Parallel
+    from pytest_sergas.plugin.quarantine import Quarantining
     from pytest_sergas.plugin.sharding import ShardOfRun
 
 _SHARD: pytest.StashKey[ShardOfRun] = pytest.StashKey()
@@ -47,6 +48,10 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     cap = loaded.settings.max_retries
     if cap is not None and config.getoption("max_suite_reruns", 0) is None:
         config.option.max_suite_reruns = cap
+    if _has_quarantine(config):
+        from pytest_sergas.plugin.quarantine import Quarantining
+
+        register(Quarantining(config), "sergas-quarantine")
     kept = None if is_worker(config) else KeptDurations(config, loaded)
     collection = None
     if not is_controller(config):
@@ -60,6 +65,11 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
         register(Report(run), "sergas-report")
         if loaded.settings.measure:
             register(Relabelling(), "sergas-relabelling")
+
+
+def _has_quarantine(config: pytest.Config) -> bool:
+    sent = "sergas_quarantine" in getattr(config, "workerinput", {})
+    return sent or (config.rootpath / "sergas-quarantine.toml").exists()
 
 
 def _register_shard(config: pytest.Config, collection: Collection | None, kept: KeptDurations | None) -> None:
@@ -225,6 +235,7 @@ class Run:
             workers = dict if self._parallel is None else self._parallel.running
             watchdog = Watchdog(loaded.settings.watchdog, self._recorder.running, workers)
             config.pluginmanager.register(watchdog, "sergas-watchdog")
+        self._quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
         self._publishers: tuple[Publisher, ...] | None = None
         self._started_s = started_s
         self._stopped = ""
@@ -289,16 +300,24 @@ class Run:
         """Return why the run fails, whatever its tests say."""
         types = self._loaded.settings.types
         allowed = {kind.value: limit for kind, table in types.items() if (limit := table.flaky_allowed) is not None}
-        if not allowed:
-            return ()
-        from pytest_sergas.core.acceptance import too_flaky
+        refused: list[Refusal] = []
+        if self._quarantining is not None:
+            from pytest_sergas.plugin.quarantine import is_whole
 
-        return too_flaky(tests, allowed)
+            found = self._quarantining.unmatched if self._parallel is None else self._parallel.unmatched
+            refused += self._quarantining.quarantine.refused(found if is_whole(self._config) else ())
+        if allowed:
+            from pytest_sergas.core.acceptance import too_flaky
+
+            refused += too_flaky(tests, allowed)
+        return tuple(refused)
 
     def _record(self, session: pytest.Session) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
 
         tests, unfinished = self._recorder.finish()
+        if self._quarantining is not None:
+            tests = self._quarantining.quarantine.applied(tests)
         notes = [*self._notes]
         if self._parallel is not None:
             notes.extend(self._parallel.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -13,6 +13,9 @@ from pytest_sergas.plugin import exchange
 from pytest_sergas.plugin.gate import WorkerGate
 from pytest_sergas.plugin.types import TYPED
 from pytest_sergas.plugin.units import Ties
+
+if TYPE_CHECKING:
+    from pytest_sergas.plugin.quarantine import Quarantining
 
 
 class Findings(Protocol):
@@ -40,6 +43,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     note = _guard(config, shared, alone, exclusive_wait_s) if alone and parallel else ""
     if note:
         found.notes[note] = None
+    quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
     ties = Ties()
     left = exchange.Left(
         types=found.types,
@@ -48,6 +52,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
         rules=Rules(gates, caps),
         ties=[ties.of(item) for item in session.items],
         exclusive=exclusive,
+        unmatched=quarantining.unmatched if quarantining is not None else (),
     )
     if shared is not None:
         exchange.leave(shared, left)

@@ -59,7 +59,15 @@ def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line,
     """Return the lines for ``run``, and those of them that somebody should look at."""
     summaries = summarise(run, slowest=slowest)
     total = overall(run) if len(summaries) != 1 else summaries[0]
-    trouble = (*_refused(run), *_failed(total), *_over_budget(run), *_flaky(run), *_ended_early(run), *_notes(run))
+    trouble = (
+        *_refused(run),
+        *_failed(total),
+        *_over_budget(run),
+        *_quarantined(run),
+        *_flaky(run),
+        *_ended_early(run),
+        *_notes(run),
+    )
     return (*_table(summaries, total), *trouble, *_slowest(summaries)), trouble
 
 
@@ -128,6 +136,17 @@ def _over_budget_test(test: TestRecord) -> list[Line]:
 def _use(use: Use) -> str:
     unit = "MiB" if use.budget == "max_memory_mb" else "s"
     return f"{use.budget} = {use.allowed:g}, used {use.used:.4g} {unit} ({use.ratio:.0%})"
+
+
+def _quarantined(run: RunRecord) -> list[Line]:
+    tests = [test for test in run.tests if test.outcome is Outcome.QUARANTINED]
+    lines: list[Line] = []
+    for test in tests[:_SHOWN]:
+        result = f" {test.last.outcome.value}"
+        name = keep_end(test.node_id, WIDTH - len("quarantined: ") - len(result))
+        lines.append((Segment("quarantined: ", "yellow"), Segment(name), Segment(result)))
+    more = len(tests) - _SHOWN
+    return [*lines, (Segment(f"quarantined: and {more} more", "yellow"),)] if more > 0 else lines
 
 
 def _flaky(run: RunRecord) -> list[Line]:
