@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from pytest_sergas.core.kinds import YEAR_S
 
@@ -108,7 +109,7 @@ class Plan:
 
     @property
     def stages(self) -> tuple[tuple[Unit, ...], ...]:
-        return tuple(tuple(units) for _, units in groupby(self.units, key=lambda unit: unit.stage))
+        return tuple(tuple(units) for _, units in groupby(self.units, key=attrgetter("gate", "exclusive")))
 
     @property
     def reason(self) -> str:

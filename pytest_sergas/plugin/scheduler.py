@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,9 +53,7 @@ class _Lane:
         """Return how long ``width`` workers would at least be busy with this lane."""
         return max(self.units[0].seconds, self.seconds / min(width, len(self.units)))
 
-    def pop(self) -> Unit | None:
-        if not self.units:
-            return None
+    def pop(self) -> Unit:
         unit = self.units.popleft()
         self.seconds -= unit.seconds
         return unit
@@ -73,11 +72,13 @@ class _Stage:
     """What runs between two points at which all workers wait for each other.
 
     Attributes:
+        place: its place among the stages.
         unfinished: how many of its tests are not over.
         unsent: how many of its tests no worker has been given.
         owner: who runs it, if it is exclusive.
     """
 
+    place: int
     gate: int | None
     exclusive: bool
     lanes: dict[frozenset[str], _Lane] = field(default_factory=dict)
@@ -85,12 +86,18 @@ class _Stage:
     unsent: int = 0
     owner: Node = None
 
+    @property
+    def anybodys(self) -> deque[Unit] | None:
+        """The units, where every worker may run any of them and no choice has to be made."""
+        lane = self.lanes.get(_ANYWHERE)
+        return lane.units if lane is not None and len(self.lanes) == 1 and not self.exclusive else None
+
     def add(self, unit: Unit) -> None:
-        lane = self.lanes.setdefault(unit.capped, _Lane())
+        lane = self.lanes.get(unit.capped)
+        if lane is None:
+            lane = self.lanes[unit.capped] = _Lane()
         lane.units.append(unit)
         lane.seconds += unit.seconds
-        self.unfinished += len(unit.tests)
-        self.unsent += len(unit.tests)
 
 
 @dataclass(slots=True, eq=False)
@@ -122,6 +129,10 @@ class PlannedScheduling:
         assign: makes the plan, once, for the node ids that all workers collected.
         failed_gate: the place of the gate that failed, or None.
         differs: compares two collections of two workers; returns a text, or None when they are the same.
+
+    Attributes:
+        repeated: tests that a worker completed more than once, each with the worker. A process that a test has
+            forked, and that went on as the worker, does so, because it has the connection as well.
     """
 
     def __init__(
@@ -143,18 +154,19 @@ class PlannedScheduling:
         self._collection: Sequence[str] = ()
         self._started = False
         self._stages: list[_Stage] = []
-        self._current = 0
-        self._stage_of: list[int] = []
+        self._current = _Stage(0, None, exclusive=False)
+        self._stage_of: list[_Stage] = []
         self._units: Sequence[Unit] = ()
-        self._unit_of: list[int] = []
+        self._unit_of: dict[int, int] = {}
         self._seconds: list[float | None] = []
         self._caps: Mapping[str, int] = {}
         self._holders: dict[str, set[Node]] = {}
-        self._mean_s = float("inf")
-        self._completed = 0
+        self._unrecorded = 0
+        self._unrecorded_s = 0.0
         self._begun: set[str] = set()
         self._crashed: dict[str, int] = {}
         self._refused = False
+        self.repeated: list[tuple[str, str]] = []
 
     # What pytest-xdist asks.
 
@@ -169,14 +181,12 @@ class PlannedScheduling:
     @property
     def tests_finished(self) -> bool:
         """Whether nothing is left to send; what is queued still runs after the shutdown that follows."""
-        if not self.collection_is_completed:
-            return False
-        if self._current < len(self._stages) and self._stages[self._current].unsent:
+        if self._current.unsent or not self.collection_is_completed:
             return False  # what is asked after every event costs nothing for most of the run
         # A test that is held for a later stage would start with the shutdown, unless its worker refuses it.
         if not self._refused and (
             any(stage.unsent for stage in self._stages)
-            or any(stage.unfinished for stage in self._stages[self._current + 1 :])
+            or any(stage.unfinished for stage in self._stages[self._current.place + 1 :])
         ):
             return False
         return all(len(worker.queue) < 2 for worker in self._workers.values())
@@ -212,24 +222,29 @@ class PlannedScheduling:
         self._serve_all()
 
     def mark_test_complete(self, node: Node, item_index: int, duration: float = 0) -> None:
+        # This runs once for each test, and nearly always only counts.
         worker = self._workers[node]
-        worker.queue.remove(item_index)  # it is the first one, so this costs nothing
+        queue = worker.queue
+        try:
+            queue.remove(item_index)  # it is the first one, so this costs nothing
+        except ValueError:
+            self.repeated.append((self._collection[item_index], node.gateway.id))
+            return
         self._begun.discard(self._collection[item_index])
         if self._seconds[item_index] is None:
-            self._completed += 1
-            known_s = self._mean_s if self._completed > 1 else 0.0
-            self._mean_s = known_s + (duration - known_s) / self._completed
-        stage = self._stages[self._stage_of[item_index]]
+            self._unrecorded += 1
+            self._unrecorded_s += duration
+        stage = self._stage_of[item_index]
         stage.unfinished -= 1
         if not stage.unfinished and self._advance():
             self._serve_all()
-        elif len(worker.queue) < 2:
+        elif len(queue) < 2:
             self._serve(worker)
 
     def mark_test_pending(self, item: str) -> None:
         """Run once more what a worker has just crashed in."""
         index = self._crashed.pop(item)
-        self._stages[self._stage_of[index]].unfinished += 1
+        self._stage_of[index].unfinished += 1
         self._put_back([index])
 
     def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
@@ -252,7 +267,7 @@ class PlannedScheduling:
         crashed = self._crash(worker)
         if not self._refused:
             for index in worker.rest:
-                self._stages[self._stage_of[index]].unsent -= 1
+                self._stage_of[index].unsent -= 1
             self._put_back([*worker.queue, *worker.rest])
         if crashed is None:
             self.resume()
@@ -293,14 +308,18 @@ class PlannedScheduling:
         self._caps, self._seconds = assignment.caps, list(assignment.seconds)
         self._holders = {name: set() for name in self._caps}
         self._units = assignment.plan.units
-        self._stage_of, self._unit_of = [0] * len(collection), [0] * len(collection)
-        for number, unit in enumerate(self._units):
-            if not number or unit.stage != self._units[number - 1].stage:
-                self._stages.append(_Stage(unit.gate, unit.exclusive))
-            self._stages[-1].add(unit)
-            for index in unit.tests:
-                self._stage_of[index] = len(self._stages) - 1
-                self._unit_of[index] = number
+        self._stage_of = [self._current] * len(collection)
+        for place, units in enumerate(assignment.plan.stages):
+            stage = _Stage(place, units[0].gate, units[0].exclusive)
+            for unit in units:
+                stage.add(unit)
+                for index in unit.tests:
+                    self._stage_of[index] = stage
+            stage.unfinished = stage.unsent = sum(len(unit.tests) for unit in units)
+            self._stages.append(stage)
+        # What stands after the last one has nothing to do: so there always is a current one.
+        self._stages.append(_Stage(len(self._stages), None, exclusive=False))
+        self._current = self._stages[0]
         return True
 
     def _crash(self, worker: _Worker) -> str | None:
@@ -311,24 +330,20 @@ class PlannedScheduling:
         node_id = self._collection[index]
         self._begun.discard(node_id)
         self._crashed[node_id] = index
-        self._stages[self._stage_of[index]].unfinished -= 1
+        self._stage_of[index].unfinished -= 1
         return node_id
 
     def _advance(self) -> bool:
         """Go to the first stage with tests that are not over; return whether another one than before is current."""
-        before = self._current
-        while self._current < len(self._stages) and not self._stages[self._current].unfinished:
-            self._current += 1
+        before, last = self._current, self._stages[-1]
+        while not self._current.unfinished and self._current is not last:
+            self._current = self._stages[self._current.place + 1]
             failed = self._failed_gate()
-            if failed is not None and not self._refused and self._is_behind(self._current, failed):
-                self._give_up()
-        return self._current != before
-
-    def _is_behind(self, place: int, failed_gate: int) -> bool:
-        if place >= len(self._stages):
-            return False
-        gate = self._stages[place].gate
-        return gate is None or gate > failed_gate
+            if failed is not None and not self._refused and self._current is not last:
+                gate = self._current.gate
+                if gate is None or gate > failed:
+                    self._give_up()
+        return self._current is not before
 
     def _give_up(self) -> None:
         """Send nothing more."""
@@ -354,41 +369,43 @@ class PlannedScheduling:
             self._release(worker)
 
     def _holds_later(self, worker: _Worker) -> bool:
-        return bool(worker.queue) and self._stage_of[worker.queue[-1]] > self._current
+        return bool(worker.queue) and self._stage_of[worker.queue[-1]].place > self._current.place
 
     def _batch(self, worker: _Worker) -> list[int]:
         """Return the tests that bring a worker's queue to two, or to `BATCH_S` where they are short."""
-        if self._current >= len(self._stages):
-            return []
-        stage = self._stages[self._current]
-        fair = stage.unsent // (2 * len(self._workers))
+        stage = self._current
+        anybodys = stage.anybodys
+        most = max(2 - len(worker.queue), stage.unsent // (2 * len(self._workers)))
+        unrecorded_s = self._unrecorded_s / self._unrecorded if self._unrecorded else BATCH_S
+        rest, seconds = worker.rest, self._seconds
         batch: list[int] = []
         batch_s = 0.0
-        while len(worker.queue) + len(batch) < 2 or (batch_s < BATCH_S and len(batch) < fair):
-            index = self._next(worker, self._current)
-            if index is None:
-                break
+        # Each test passes through here: what it takes is not shared with `_next`, which is seldom asked.
+        while len(batch) < most and (batch_s < BATCH_S or len(worker.queue) + len(batch) < 2):
+            if not rest:
+                if anybodys:
+                    rest.extend(anybodys.popleft().tests)
+                elif not self._take_unit(worker, stage):
+                    break
+            index = rest.popleft()
             batch.append(index)
-            seconds = self._seconds[index]
-            batch_s += self._mean_s if seconds is None else seconds
+            recorded_s = seconds[index]
+            batch_s += unrecorded_s if recorded_s is None else recorded_s
+        stage.unsent -= len(batch)
         return batch
 
-    def _next(self, worker: _Worker, place: int) -> int | None:
+    def _next(self, worker: _Worker, stage: _Stage) -> int | None:
         """Take the next test for a worker out of a stage."""
-        stage = self._stages[place]
-        if not worker.rest:
-            unit = self._take_unit(worker.node, stage)
-            if unit is None:
-                return None
-            worker.rest.extend(unit.tests)
+        if not worker.rest and not self._take_unit(worker, stage):
+            return None
         stage.unsent -= 1
         return worker.rest.popleft()
 
-    def _take_unit(self, node: Node, stage: _Stage) -> Unit | None:
+    def _take_unit(self, worker: _Worker, stage: _Stage) -> bool:
+        """Give a worker the unit that it should run next; return whether there is one."""
+        node = worker.node
         if stage.exclusive and stage.owner is not None and stage.owner is not node:
-            return None
-        if len(stage.lanes) == 1 and not stage.exclusive and (lane := stage.lanes.get(_ANYWHERE)):
-            return lane.pop()
+            return False
         best: _Lane | None = None
         most = -1.0
         for capped, lane in stage.lanes.items():
@@ -398,14 +415,14 @@ class PlannedScheduling:
                 if urgency > most:
                     best, most = lane, urgency
         if best is None:
-            return None
-        unit = best.units.popleft()
-        best.seconds -= unit.seconds
+            return False
+        unit = best.pop()
         for name in unit.capped:
             self._holders[name].add(node)
         if stage.exclusive:
             stage.owner = node
-        return unit
+        worker.rest.extend(unit.tests)
+        return True
 
     def _may_run(self, node: Node, name: str) -> bool:
         holders = self._holders[name]
@@ -413,8 +430,8 @@ class PlannedScheduling:
 
     def _release(self, worker: _Worker) -> None:
         """Let a worker run the test that it holds, although its stage has no more for it."""
-        for place in range(self._current + 1, len(self._stages)):
-            index = self._next(worker, place)
+        for stage in self._stages[self._current.place + 1 :]:
+            index = self._next(worker, stage)
             if index is not None:
                 self._send(worker, [index])
                 return
@@ -425,16 +442,19 @@ class PlannedScheduling:
 
     def _send(self, worker: _Worker, batch: list[int]) -> None:
         worker.queue.extend(batch)
-        worker.node.send_runtest_some(batch)
+        with suppress(OSError):  # it has died: `remove_node`, which will be told, gives back what it was sent
+            worker.node.send_runtest_some(batch)
 
     def _put_back(self, indices: Sequence[int]) -> None:
         """Put tests that were sent first in their lanes again, each with what is there of its unit already."""
+        if not self._unit_of:
+            self._unit_of = {index: number for number, unit in enumerate(self._units) for index in unit.tests}
         groups: dict[int, list[int]] = {}
         for index in indices:
             groups.setdefault(self._unit_of[index], []).append(index)
         for number, tests in reversed(groups.items()):
             whole = self._units[number]
-            stage = self._stages[self._stage_of[tests[0]]]
+            stage = self._stage_of[tests[0]]
             stage.unsent += len(tests)
             lane = stage.lanes[whole.capped]
             rest = next((unit for unit in lane.units if self._unit_of[unit.tests[0]] == number), None)

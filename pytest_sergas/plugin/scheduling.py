@@ -32,7 +32,18 @@ class Scheduling:
         self._gate = gate
         self._history = history
         self._scheduler: PlannedScheduling | None = None
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """What the summary says about how the tests were scheduled."""
+        repeated = list(dict.fromkeys(self._scheduler.repeated)) if self._scheduler is not None else []
+        if not repeated:
+            return self._notes
+        node_id, worker = repeated[0]
+        more = f", and {len(repeated) - 1} more after it" if len(repeated) > 1 else ""
+        stray = f"completed more than once: {node_id}{more}; a process that it forked went on as {worker}"
+        return [*self._notes, stray]
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
@@ -45,7 +56,7 @@ class Scheduling:
         if type(theirs) is not LoadScheduling or _given(config):
             return theirs
         if self._exchange.remote_workers:
-            self.notes.append("workers on other machines: the tests are scheduled by pytest-xdist (load)")
+            self._notes.append("workers on other machines: the tests are scheduled by pytest-xdist (load)")
             return theirs
         self._gate.waits_for_controller = True
         self._scheduler = PlannedScheduling(

@@ -10,6 +10,7 @@ import pytest
 from pytest_sergas.core.plan import Rules, gates_of_units
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange
+from pytest_sergas.plugin.forks import end_strays
 from pytest_sergas.plugin.gate import WorkerGate
 from pytest_sergas.plugin.types import TYPED
 from pytest_sergas.plugin.units import Ties
@@ -37,6 +38,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     shared = exchange.directory(workerinput)
     if shared is None and found.faults:
         raise pytest.UsageError(str(ConfigurationError(tuple(found.faults))))
+    end_strays(config.pluginmanager, workerinput["workerid"])
     exclusive, caps = policies(session.items)
     alone = frozenset(session.items[place].nodeid for place in exclusive)
     parallel = workerinput["workercount"] > 1

@@ -89,6 +89,7 @@ def makespan_s(scheduler: Any, suite: Suite, workers: int) -> float:
     nodes = start(scheduler, suite, workers)
     for node in nodes:
         node.stolen = lambda worker, taken: steals.append((worker, taken))
+    begun = getattr(scheduler, "begun", None)  # ours is told, by a hook
     now_s, over = 0.0, 0
     ends: list[tuple[float, int]] = []
     while over < len(node_ids):
@@ -102,6 +103,8 @@ def makespan_s(scheduler: Any, suite: Suite, workers: int) -> float:
             if not node.running and (len(node.queue) > 1 or (node.queue and node.shutting_down)):
                 node.running = True
                 index = node.queue[0]
+                if begun is not None:
+                    begun(node_ids[index])
                 module = node_ids[index].partition("::")[0]
                 setup_s = suite.setups.get(module, 0.0) if module != node.module else 0.0
                 node.module = module

@@ -153,11 +153,13 @@ def test_a_forked_child_measures_itself(meter: Meter) -> None:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        meter.start(exact=True)
-        block = bytearray(20 * MIB)
-        del block
-        os.write(write, str(meter.stop()[5]).encode())
-        os._exit(0)
+        try:
+            meter.start(exact=True)
+            block = bytearray(20 * MIB)
+            del block
+            os.write(write, str(meter.stop()[5]).encode())
+        finally:
+            os._exit(0)  # whatever happens: it must not go on as pytest
     os.waitpid(child, 0)
     peak = int(os.read(read, 100))
     os.close(read)

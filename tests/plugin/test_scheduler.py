@@ -29,7 +29,10 @@ RULES = Rules(gates={"smoke": 0, "security": 1}, caps={"e2e": 2})
 
 
 class ModelNode:
-    """A worker of pytest-xdist, with the attributes that a scheduler uses."""
+    """A worker of pytest-xdist, with the attributes that a scheduler uses.
+
+    One that is broken has died, and nobody has been told yet: what it said before is still heard.
+    """
 
     def __init__(self, name: str) -> None:
         self.gateway = SimpleNamespace(id=name)
@@ -37,16 +40,19 @@ class ModelNode:
         self.running: int | None = None
         self.shutting_down = False
         self.ended = False
+        self.broken = False
         self.received: list[int] = []
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
+        if self.broken:
+            raise OSError("cannot send (already closed?)")
         assert indices, "an empty batch"
         assert not self.shutting_down, "a batch after the shutdown"
         self.queue.extend(indices)
         self.received.extend(indices)
 
     def shutdown(self) -> None:
-        self.shutting_down = True
+        self.shutting_down = True  # as xdist's, which takes it that the worker was told
 
     @property
     def can_begin(self) -> bool:
@@ -54,7 +60,7 @@ class ModelNode:
 
     @property
     def can_end(self) -> bool:
-        return self.running is None and not self.queue and self.shutting_down
+        return self.running is None and not self.queue and self.shutting_down and not self.broken
 
 
 class Model:
@@ -175,11 +181,13 @@ class Model:
         steps += [lambda node=node: self.begin(node) for node in alive if node.can_begin]
         steps += [lambda node=node: self.finish(node) for node in alive if node.running is not None]
         steps += [lambda node=node: self.end(node) for node in alive if node.can_end]
+        steps += [lambda node=node: self.die(node) for node in alive if node.broken]
         if not steps:
             return False
-        if self.deaths and alive and self.random.random() < 0.1:
+        unbroken = [node for node in alive if not node.broken]
+        if self.deaths and unbroken and self.random.random() < 0.1:
             self.deaths -= 1
-            self.die(self.random.choice(alive))
+            self.random.choice(unbroken).broken = True
         else:
             self.random.choice(steps)()
         self.check_caps()
@@ -270,6 +278,61 @@ def test_failed_gate_is_run_to_its_end_and_nothing_behind_it_begins(
         for place in unit.tests
     }
     assert set(model.over) == up_to_it
+
+
+def simple(tests: int, workers: int) -> Model:
+    """Return a session whose workers have collected and been sent their first tests."""
+    model = Model([Collected(f"test_{place}", "unit") for place in range(tests)], workers, Random(0))  # noqa: S311  the same run every time
+    while model.starting:
+        model.arrive()
+    return model
+
+
+def test_test_that_is_completed_twice_counts_once() -> None:
+    model = simple(8, 2)
+    node = model.nodes[0]
+    model.begin(node)
+    index = node.running
+    assert index is not None
+    # A process that the test has forked says so first, and then the worker itself.
+    model.scheduler.mark_test_complete(node, index, 0.01)
+
+    model.finish(node)
+    model.run()
+
+    assert model.scheduler.repeated == [(f"test_{index}", "gw0")]
+    assert sorted(model.over) == sorted(model.ids)
+    assert all(node.ended for node in model.nodes)
+
+
+def test_tests_that_a_forked_child_runs_ahead_of_its_worker_count_once() -> None:
+    model = simple(8, 1)
+    node = model.nodes[0]
+    model.begin(node)
+    ahead = list(node.queue)
+    for index in ahead:
+        model.scheduler.mark_test_complete(node, index, 0.01)
+
+    model.run()
+
+    assert model.scheduler.repeated == [(f"test_{index}", "gw0") for index in ahead]
+    assert Counter(model.over) == Counter(model.ids)
+    assert node.ended
+
+
+def test_worker_whose_death_is_not_known_yet_can_be_sent_tests() -> None:
+    model = simple(8, 2)
+    node, other = model.nodes
+    model.begin(node)
+    node.broken = True
+    model.finish(node)  # said before it died, heard after
+    assert len(model.scheduler.nodes) == 2
+
+    model.die(node)
+    model.run()
+
+    assert Counter(model.over) == Counter(model.ids)
+    assert other.ended
 
 
 MIXED = """

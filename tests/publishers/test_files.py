@@ -152,9 +152,11 @@ def _as_ordinary_user(path: Path) -> str | None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.setuid(65534)
-        os.write(writing, str(unwritable(path)).encode())
-        os._exit(0)
+        try:
+            os.setuid(65534)
+            os.write(writing, str(unwritable(path)).encode())
+        finally:
+            os._exit(0)  # whatever happens: it must not go on as pytest
     os.close(writing)
     os.waitpid(child, 0)
     with os.fdopen(reading, encoding="utf-8") as answer:
