@@ -39,6 +39,12 @@ def from_variables(environ: Mapping[str, str]) -> Environment:
     return Environment()
 
 
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Whether a CI system runs this: one that is recognised, or one that sets ``CI`` as nearly all do."""
+    said = environ.get("CI", "").strip().lower()
+    return said not in {"", "false", "0"} or bool(from_variables(environ).provider)
+
+
 def _github(get: Variables) -> Environment:
     # https://docs.github.com/en/actions/reference/workflows-and-actions/variables
     number = _between(get("GITHUB_REF"), "refs/pull/", "/")

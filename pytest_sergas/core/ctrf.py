@@ -10,9 +10,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sergas.core.records import FAILURES, SUCCESSES, AttemptRecord, Environment, Outcome, RunRecord, TestRecord
+
+if TYPE_CHECKING:
+    from pytest_sergas.core.dependencies import Dependency
 
 SPEC_VERSION = "0.0.0"
 
@@ -89,6 +92,7 @@ def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
                     refused=[{"type": refusal.type, "text": refusal.text} for refusal in run.refused],
                     shard=run.shard,
                     split=run.split,
+                    dependencies=[_dependency(one) for one in run.dependencies],
                 ),
             },
         },
@@ -202,6 +206,11 @@ def _measured(attempt: AttemptRecord) -> dict[str, Any]:
             use.budget: {"used": round(use.used, 6), "allowed": round(use.allowed, 6)} for use in measured.uses
         }
     return {"measured": cost}
+
+
+def _dependency(one: Dependency) -> dict[str, Any]:
+    found = {"name": one.name, "availability": one.availability.value, "types": list(one.types)}
+    return {**found, **_present(message=one.message, waitedSeconds=round(one.waited_s, 6))}
 
 
 def _environment(project: str, environment: Environment) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pytest_sergas.core.dependencies import Availability, Dependency
 from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import (
     UNTYPED,
@@ -73,6 +74,10 @@ def from_json(data: bytes) -> RunRecord:
         version=_optional(tool, "pluginVersion", str, "", "results.tool.extra.pluginVersion"),
         shard=_optional(extra, "shard", str, "", f"{where}.shard"),
         split=_optional(extra, "split", str, "", f"{where}.split"),
+        dependencies=tuple(
+            _dependency(entry, f"{where}.dependencies[{number}]")
+            for number, entry in enumerate(_optional(extra, "dependencies", list, [], f"{where}.dependencies"))
+        ),
     )
 
 
@@ -104,6 +109,21 @@ def _last_outcome(test: Mapping[str, Any], outcome: Outcome, where: str) -> Outc
     extra = _optional(test, "extra", dict, {}, f"{where}.extra")
     result = _optional(extra, "result", str, "", f"{where}.extra.result")
     return Outcome(result) if result in list(Outcome) else outcome
+
+
+def _dependency(entry: object, where: str) -> Dependency:
+    if not isinstance(entry, dict):
+        raise CtrfError(f"{where} is not an object")
+    name, found = (_field(entry, key, str, f"{where}.{key}") for key in ("name", "availability"))
+    if found not in list(Availability):
+        raise CtrfError(f"{where}.availability is {found!r:.40}; allowed: {', '.join(Availability)}")
+    return Dependency(
+        name,
+        Availability(found),
+        _optional(entry, "message", str, "", f"{where}.message"),
+        _texts(entry, "types", where),
+        _seconds(entry, "waitedSeconds", where) or 0.0,
+    )
 
 
 def _attempt(entry: object, where: str) -> AttemptRecord:

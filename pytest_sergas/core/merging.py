@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_sergas.core.dependencies import joined
 from pytest_sergas.core.records import RunRecord, TestRecord
 from pytest_sergas.core.shards import parse
 
@@ -74,6 +75,7 @@ def merge(runs: Mapping[str, RunRecord], *, incomplete: bool = False) -> RunReco
         notes=tuple(dict.fromkeys([*notes, *(note for run in parts for note in run.notes)])),
         refused=tuple(dict.fromkeys(refusal for run in parts for refusal in run.refused)),
         version=first.version,
+        dependencies=joined(one for run in parts for one in run.dependencies),
     )
 
 

@@ -22,7 +22,7 @@ FamilyType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
 LAST_SUCCESS = "sergas_last_success_timestamp_seconds"
 
 # Labels that only some of the samples have; as part of a grouping key they would make them collide.
-SAMPLE_LABELS = frozenset({"budget", "outcome", "le", "test"})
+SAMPLE_LABELS = frozenset({"budget", "dependency", "outcome", "le", "test"})
 
 # From a trivial unit test to the built-in timeout.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -70,6 +70,7 @@ HELP: dict[str, tuple[FamilyType, str]] = {
         "gauge",
         "Largest share of a budget that a test of the last run used; above 1 is over.",
     ),
+    "sergas_dependency_up": ("gauge", "Whether what tests of the last run needed was available, until its end."),
     "sergas_last_run_timestamp_seconds": ("gauge", "When the last run ended, in seconds since the Unix epoch."),
     LAST_SUCCESS: ("gauge", "When the last run without a failure ended."),
 }
@@ -148,6 +149,11 @@ def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary)
         Sample((*key, ("test", name)), duration) for name, duration in slowest.items()
     ]
     _add_measured(samples, key, summary)
+    samples["sergas_dependency_up"] += [
+        Sample((*key, ("dependency", one.name)), float(one.is_there))
+        for one in run.dependencies
+        if summary.type in one.types
+    ]
     samples["sergas_last_run_timestamp_seconds"].append(Sample(key, run.finished_s))
     if succeeded(run, summary):
         samples[LAST_SUCCESS].append(Sample(key, run.finished_s))

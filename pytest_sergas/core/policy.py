@@ -87,7 +87,7 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
             kinds.share, "how much slower than its history a test may be; no limit by default", '"20%"'
         ),
         "budget_attempts": Keyword(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
-        "dependencies": _later(kinds.texts, "the checks that must pass before the test runs", "[]"),
+        "dependencies": Keyword(kinds.texts, "the checks that must pass before the test runs", "[]"),
         "exclusive": Keyword(kinds.boolean, "no other test of the run runs meanwhile", "false"),
         "paths": Keyword(kinds.texts, "directories or files whose tests have this type", "[]", in_marker=False),
         "gate": Keyword(kinds.boolean, "run first; the rest does not start when one fails", "false", in_marker=False),
@@ -105,10 +105,15 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         "min_coverage": _later(
             kinds.number(0, 100, "percent"), "less coverage fails the run; no limit by default", "80", in_marker=False
         ),
-        "on_unavailable": _later(
-            kinds.one_of("fail", "skip"), "what a missing dependency does", '"fail"', in_marker=False
+        "on_unavailable": Keyword(
+            kinds.one_of("fail", "skip"),
+            "what a missing dependency does to a test; default: fail in CI, skip elsewhere",
+            '"fail"',
+            in_marker=False,
         ),
-        "wait_s": _later(_SECONDS_OR_NONE, "seconds to wait for dependencies", "0", in_marker=False),
+        "wait_s": Keyword(
+            _SECONDS_OR_NONE, "seconds to wait for dependencies that are still starting", "0", in_marker=False
+        ),
     }
 )
 
@@ -166,6 +171,24 @@ class Policy:
     @property
     def retry_on(self) -> tuple[str, ...]:
         return tuple(self.choices["retry_on"].value)
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The checks that have to pass before the test runs."""
+        choice = self.choices.get("dependencies")
+        return () if choice is None else tuple(choice.value)
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds to wait for the dependencies."""
+        choice = self.choices.get("wait_s")
+        return 0.0 if choice is None else float(choice.value)
+
+    @property
+    def on_unavailable(self) -> str:
+        """What a missing dependency does to the test: ``fail``, ``skip``, or "" where nobody has said."""
+        choice = self.choices.get("on_unavailable")
+        return "" if choice is None else str(choice.value)
 
     @property
     def exclusive(self) -> bool:

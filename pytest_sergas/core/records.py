@@ -13,8 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pytest_sergas.core.measurement import Measurement
+
+if TYPE_CHECKING:
+    from pytest_sergas.core.dependencies import Dependency
 
 MESSAGE_LIMIT = 2_000
 TRACE_LIMIT = 16_000
@@ -253,6 +257,7 @@ class RunRecord:
         refused: what the run as a whole was to meet, and did not.
         shard: which part of the suite ran ("2/5"), or "" for all of it.
         split: the fingerprint of the split that the shard is a part of, or "".
+        dependencies: what its tests needed, and whether it was there.
     """
 
     run_id: str
@@ -271,3 +276,4 @@ class RunRecord:
     version: str = ""
     shard: str = ""
     split: str = ""
+    dependencies: tuple[Dependency, ...] = ()

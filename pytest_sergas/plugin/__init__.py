@@ -12,6 +12,7 @@ In the order in which a test passes through it:
     benchmark    a fixture that repeats a call, where no other plugin has one
     gate         gated types first
     quarantine   known failures masked when they are final
+    dependencies checks that tests need, before these
     recorder     reports → records
     publishing   the record → every publisher, within one deadline
     report       what publishers say → terminal

@@ -36,6 +36,8 @@ class Left:
         ties: for each test, in the order of collection, what ties it to others.
         exclusive: the places of the exclusive tests.
         unmatched: what is in quarantine and was not collected.
+        needs: the checks that tests need: name, seconds to wait, types.
+        needed_by: node id → the checks that it needs.
     """
 
     types: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Left:
     ties: Sequence[tuple[Tie, ...]] = ()
     exclusive: frozenset[int] = frozenset()
     unmatched: Sequence[str] = ()
+    needs: Sequence[tuple[str, float, Sequence[str]]] = ()
+    needed_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def collected(self, node_ids: Sequence[str]) -> list[Collected]:
         """Return the tests as the plan sees them; without ties where no worker left any."""
@@ -129,6 +133,8 @@ def _dump(left: Left) -> str:
             "ties": ties,
             "exclusive": sorted(left.exclusive),
             "unmatched": left.unmatched,
+            "needs": left.needs,
+            "needed_by": left.needed_by,
         }
     )
 
@@ -144,4 +150,6 @@ def _load(text: str) -> Left:
         ties=[tuple(names[number] for number in own) for own in raw["ties"]],
         exclusive=frozenset(raw["exclusive"]),
         unmatched=raw["unmatched"],
+        needs=[(name, wait_s, types) for name, wait_s, types in raw["needs"]],
+        needed_by=raw["needed_by"],
     )

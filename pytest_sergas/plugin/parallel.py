@@ -28,6 +28,7 @@ class Parallel:
     def __init__(
         self, config: pytest.Config, types: dict[str, str], notes: dict[str, None], history: Callable[[], History]
     ) -> None:
+        self._config = config
         self._types = types
         self._worker_notes = notes
         self._exchange = Exchange()
@@ -55,7 +56,7 @@ class Parallel:
         """What the summary says about this run's workers."""
         notes = [*self._scheduling.notes, *self._crashes.notes, *self._waits.notes]
         if self._exchange.remote_workers:
-            notes.append("workers on other machines do not say which type their tests have")
+            notes.append("workers on other machines do not say which type their tests have, nor what these need")
         return notes
 
     @pytest.hookimpl(optionalhook=True)
@@ -71,6 +72,13 @@ class Parallel:
             raise pytest.UsageError(str(ConfigurationError(tuple(left.faults))))
         self._types.update(left.types)
         self._worker_notes.update(dict.fromkeys(left.notes))
+        shared = self._exchange.directory
+        if left.needs and shared is not None:
+            from pytest_sergas.core.dependencies import Need
+            from pytest_sergas.plugin.dependencies import register_on_controller
+
+            wanted = [Need(name, wait_s, tuple(types)) for name, wait_s, types in left.needs]
+            register_on_controller(self._config, wanted, left.needed_by, shared)
 
     def pytest_unconfigure(self) -> None:
         self._exchange.close()

@@ -118,6 +118,7 @@ class Collection:
         self.types: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self.faults: list[str] = []
+        self.needs_checks = False
         self._coroutines: set[str] = set()
 
     def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
@@ -140,11 +141,7 @@ class Collection:
         # Before the others, so that -m sees the markers that paths give; after them, when it is known what runs.
         untyped = self._find_types(items)
         result = yield
-        self.faults = list(self._types.faults)
-        if self._settings.strict and untyped:
-            self.faults.append(untyped_fault(untyped))
-        if self._measuring is not None:
-            self.faults += self._measuring.faults(items)
+        self.faults = self._find_faults(config, items, untyped)
         if self.faults:
             if not is_worker(config):
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
@@ -169,6 +166,10 @@ class Collection:
             from pytest_sergas.plugin.worker import finish_collection
 
             finish_collection(session, self, self.gates, self._settings.exclusive_wait)
+        elif self.needs_checks:
+            from pytest_sergas.plugin.dependencies import register_alone
+
+            register_alone(session.config, session.items)
 
     def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
         untyped = []
@@ -179,6 +180,19 @@ class Collection:
             else:
                 item.stash[TYPED] = typed
         return untyped
+
+    def _find_faults(self, config: pytest.Config, items: list[pytest.Item], untyped: list[str]) -> list[str]:
+        faults = list(self._types.faults)
+        self.needs_checks = self._types.need_checks
+        if self.needs_checks:
+            from pytest_sergas.plugin import dependencies
+
+            faults += dependencies.faults(items, config.rootpath)
+        if self._settings.strict and untyped:
+            faults.append(untyped_fault(untyped))
+        if self._measuring is not None:
+            faults += self._measuring.faults(items)
+        return faults
 
     def _apply(self, item: pytest.Item, typed: Typed) -> None:
         node_id = item.nodeid
@@ -328,6 +342,7 @@ class Run:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._durations.record(tests, complete=not stopped and not unfinished)
         notes.extend(self._durations.notes)
+        dependencies = self._config.pluginmanager.get_plugin("sergas-dependencies")
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,
@@ -345,4 +360,5 @@ class Run:
             version=VERSION,
             shard=str(shard or ""),
             split=shard.split if shard is not None else "",
+            dependencies=tuple(dependencies.known.values()) if dependencies is not None else (),
         )

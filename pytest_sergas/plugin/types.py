@@ -91,6 +91,11 @@ class Types:
             self._mark(item, found, (*own, *inherited))
         return found
 
+    @property
+    def need_checks(self) -> bool:
+        """Whether a test that was met has dependencies."""
+        return any(found is not None and "dependencies" in found.policy.choices for found in self._cache.values())
+
     def marker_of(self, test_type: str) -> str:
         """Return the name of the marker of ``test_type`` in this suite."""
         return self._tables[TestType(test_type)].marker

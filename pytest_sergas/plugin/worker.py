@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,7 @@ class Findings(Protocol):
     types: dict[str, str]
     faults: list[str]
     notes: dict[str, None]
+    needs_checks: bool
 
 
 def finish_collection(session: pytest.Session, found: Findings, gates: dict[str, int], exclusive_wait_s: float) -> None:
@@ -46,6 +48,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     if note:
         found.notes[note] = None
     quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
+    needs, needed_by = _guard_dependencies(session, shared) if found.needs_checks else ([], {})
     ties = Ties()
     left = exchange.Left(
         types=found.types,
@@ -55,6 +58,8 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
         ties=[ties.of(item) for item in session.items],
         exclusive=exclusive,
         unmatched=quarantining.unmatched if quarantining is not None else (),
+        needs=needs,
+        needed_by=needed_by,
     )
     if shared is not None:
         exchange.leave(shared, left)
@@ -69,6 +74,21 @@ def _guard_gates(config: pytest.Config, left: exchange.Left, node_ids: list[str]
         found = zip(node_ids, gates_of_units(left.collected(node_ids), left.rules), strict=True)
         units = {node_id: gate for node_id, gate in found if gate is not None}
         config.pluginmanager.register(WorkerGate(gated, units, left.types, shared), "sergas-gate")
+
+
+def _guard_dependencies(
+    session: pytest.Session, shared: Path | None
+) -> tuple[list[tuple[str, float, Sequence[str]]], Mapping[str, Sequence[str]]]:
+    from pytest_sergas.plugin import dependencies
+
+    if shared is None:
+        dependencies.register_alone(session.config, session.items)
+        return [], {}
+    dependencies.register_on_worker(session.config, shared)
+    wanted: list[tuple[str, float, Sequence[str]]] = [
+        (need.name, need.wait_s, need.types) for need in dependencies.needs_of(session.items)
+    ]
+    return wanted, dependencies.needed_by(session.items)
 
 
 def policies(items: list[pytest.Item]) -> tuple[frozenset[int], dict[str, int]]:

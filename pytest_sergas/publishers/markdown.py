@@ -151,6 +151,7 @@ def _trouble(run: RunRecord, total: TypeSummary) -> list[str]:
     """What somebody has to know before believing the table."""
     lines = [f"- the run fails: {code(refusal.text, MESSAGE_LIMIT)}" for refusal in run.refused]
     lines += [f"- failed: {finer}" for finer in [finer_failures(total)] if finer]
+    lines += [f"- dependency: {code(one.text)}" for one in run.dependencies if not one.is_there]
     if run.stopped:
         lines.append(f"- stopped: {code(run.stopped)}")
     shown, more = run.unfinished[:_FLAKY_SHOWN], len(run.unfinished) - _FLAKY_SHOWN

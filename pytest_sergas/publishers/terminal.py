@@ -62,13 +62,14 @@ def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line,
     trouble = (
         *_refused(run),
         *_failed(total),
+        *_missing(run),
         *_over_budget(run),
         *_quarantined(run),
         *_flaky(run),
         *_ended_early(run),
         *_notes(run),
     )
-    return (*_table(summaries, total), *trouble, *_slowest(summaries)), trouble
+    return (*_table(summaries, total), *_needed(run), *trouble, *_slowest(summaries)), trouble
 
 
 def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:
@@ -117,6 +118,16 @@ def _refused(run: RunRecord) -> list[Line]:
 def _failed(total: TypeSummary) -> list[Line]:
     finer = finer_failures(total)
     return [(Segment("failed: "), Segment(finer, "red"))] if finer else []
+
+
+def _needed(run: RunRecord) -> list[Line]:
+    there = ", ".join(one.text for one in run.dependencies if one.is_there)
+    return [(Segment(line),) for line in _wrapped(f"dependencies: {there}")] if there else []
+
+
+def _missing(run: RunRecord) -> list[Line]:
+    missing = [one.text for one in run.dependencies if not one.is_there]
+    return [(Segment(line, "red"),) for text in missing for line in _wrapped(f"dependency: {text}")]
 
 
 def _over_budget(run: RunRecord) -> list[Line]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sergas.core.dependencies import Availability, Dependency
 from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.metrics import (
     DURATION_BUCKETS_S,
@@ -53,6 +54,21 @@ def test_every_outcome_is_there_with_zeros() -> None:
         **dict.fromkeys(Outcome, 0),
         Outcome.PASSED: 1,
         Outcome.FAILED: 1,
+    }
+
+
+def test_dependency_stands_with_the_types_that_need_it_and_is_up_only_when_it_was_there_until_the_end() -> None:
+    needed = (
+        Dependency("database", Availability.AVAILABLE, types=("unit", "smoke")),
+        Dependency("broker", Availability.LOST, types=("unit",)),
+        Dependency("redis", Availability.UNAVAILABLE, types=("load",)),
+    )
+    found = values(families_of(run_of(record(), record("b.py::test_b", type="smoke"), dependencies=needed)))
+
+    assert {name: value for name, value in found.items() if name.startswith("sergas_dependency_up")} == {
+        "sergas_dependency_up{type=unit, dependency=database}": 1,
+        "sergas_dependency_up{type=unit, dependency=broker}": 0,
+        "sergas_dependency_up{type=smoke, dependency=database}": 1,
     }
 
 
@@ -142,7 +158,8 @@ def test_label_of_a_test_is_bounded_and_on_one_line(name: str) -> None:
 def test_no_label_but_the_slowest_test_tells_tests_runs_or_commits_apart() -> None:
     measured = Measurement("schedstat+VmHWM", 1, 1, 1, uses=(Use("max_cpu", 1, 2),))
     tests = (record(), record("b.py::test_b", attempt(measured=measured), type="smoke"))
-    families = families_of(run_of(*tests, run_id="r-secret"))
+    needed = Dependency("database", Availability.AVAILABLE, types=("unit",))
+    families = families_of(run_of(*tests, run_id="r-secret", dependencies=(needed,)))
 
     names = {name for family in families for sample in family.samples for name, _ in sample.labels}
 

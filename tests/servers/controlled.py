@@ -43,6 +43,12 @@ class Controlled:
         self._is_ready = is_ready
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started, which runs."""
+        assert self._process is not None, "the server does not run"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as output:

@@ -1,0 +1,113 @@
+"""What tests need beside themselves: checks of the configuration, by name, and whether what they check was there.
+
+A check that passed once is believed until a test that needs it fails; then it is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pytest_sergas.core import kinds
+from pytest_sergas.core.policy import Policy
+
+
+class Availability(StrEnum):
+    """How a dependency was; from best to worst."""
+
+    AVAILABLE = "available"
+    LOST = "lost"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A check that tests of the run need.
+
+    Attributes:
+        name: the check's.
+        wait_s: the longest that one of the types is ready to wait for it.
+        types: whose tests need it.
+    """
+
+    name: str
+    wait_s: float = 0.0
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """What became of a need.
+
+    Attributes:
+        availability: ``lost`` is one that was there at the start, and not any more when a test failed.
+        message: the check's own.
+        waited_s: seconds until it was there, or until nobody waited any longer.
+    """
+
+    name: str
+    availability: Availability
+    message: str = ""
+    types: tuple[str, ...] = ()
+    waited_s: float = 0.0
+
+    @property
+    def is_there(self) -> bool:
+        return self.availability is Availability.AVAILABLE
+
+    @property
+    def text(self) -> str:
+        """What is said about it, on one line."""
+        waited = f" after {self.waited_s:.1f} s" if self.waited_s >= 0.1 else ""
+        match self.availability:
+            case Availability.AVAILABLE:
+                return f"{self.name} is available{waited}"
+            case Availability.UNAVAILABLE:
+                return f"{self.name} is unavailable{waited}: {self.message}"
+            case _:
+                return f"{self.name} became unavailable during the run: {self.message}"
+
+
+def needs(policies: Iterable[Policy]) -> tuple[Need, ...]:
+    """Return what tests with these ``policies`` need, each check once."""
+    waits_s: dict[str, float] = {}
+    types: dict[str, dict[str, None]] = {}
+    for policy in policies:
+        for name in policy.dependencies:
+            waits_s[name] = max(waits_s.get(name, 0.0), policy.wait_s)
+            types.setdefault(name, {})[policy.type] = None
+    return tuple(Need(name, wait_s, tuple(types[name])) for name, wait_s in waits_s.items())
+
+
+def unknown(name: str, checks: Sequence[str]) -> str:
+    """Return what to say about a dependency that no check has for a name.
+
+    Args:
+        checks: the names that there are.
+    """
+    if near := kinds.nearest(name, checks):
+        hint = f"did you mean {near!r}?"
+    elif checks:
+        hint = f"there are: {', '.join(map(repr, checks))}"
+    else:
+        hint = "there are no [[checks]] in the configuration"
+    return f"dependencies = {name!r}: there is no check of that name; {hint}"
+
+
+def reason(names: Sequence[str], known: Mapping[str, Dependency]) -> str:
+    """Return why a test that needs ``names`` cannot run, or "" when it can."""
+    return "; ".join(known[name].text for name in names if name in known and not known[name].is_there)
+
+
+def joined(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
+    """Return those of several runs together: of two of one name the worse, with the types of both."""
+    found: dict[str, Dependency] = {}
+    order = list(Availability)
+    for one in dependencies:
+        other = found.get(one.name, one)
+        worse = max(other, one, key=lambda each: order.index(each.availability))
+        types = tuple(dict.fromkeys((*other.types, *one.types)))
+        waited_s = max(other.waited_s, one.waited_s)
+        found[one.name] = Dependency(one.name, worse.availability, worse.message, types, waited_s)
+    return tuple(found.values())

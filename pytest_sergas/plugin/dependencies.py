@@ -1,0 +1,274 @@
+"""Gates of dependencies: the checks that tests need are run once, before the first of these tests begins.
+
+    who                                        what
+    ----------------------------------------------------------------------------------------------------
+    the only process, or the controller        runs the checks (`Dependencies`)
+    whoever runs tests                         refuses those whose dependency is not there (`Guard`)
+    a worker on another machine                does both for itself: what counts is what it can reach
+
+A service may die halfway. So a test that fails makes the checks run again that it needs, and a service that is not
+there any more is refused to the tests that come later. That costs a failing run at most a tenth of its time.
+
+What the controller has found stands in a file in the directory that it shares with its workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sergas.checks.once import Once
+from pytest_sergas.config.checks import CheckSettings, ChecksSettings
+from pytest_sergas.core.ci import is_ci
+from pytest_sergas.core.dependencies import Availability, Dependency, Need, needs, reason, unknown
+from pytest_sergas.core.health import UP
+from pytest_sergas.core.policy import Policy
+from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.plugin.exchange import write_at_once
+from pytest_sergas.plugin.types import TYPED
+
+NAME = "sergas-dependencies"
+_FILE = "dependencies.json"
+# A service that is starting tells nobody when it is ready.
+_PAUSE_S = 0.25
+# So many times what the checks took last passes before they run again.
+_REST = 10
+
+Known = Mapping[str, Dependency]
+
+
+def settings(root: Path) -> tuple[CheckSettings, ...]:
+    """Return the checks of the configuration in ``root``.
+
+    Raises:
+        ConfigurationError: they cannot be used.
+    """
+    from pytest_sergas.config import load_sections
+    from pytest_sergas.config.file import read_file
+
+    found: ChecksSettings = load_sections(read_file(root), ("checks",), environ=os.environ)["checks"].settings
+    return found.checks
+
+
+def faults(items: Iterable[pytest.Item], root: Path) -> list[str]:
+    """Return a line for each dependency that no check has for a name, once for each name."""
+    try:
+        known = [entry.name for entry in settings(root)]
+    except ConfigurationError as error:
+        return list(error.faults)
+    found: dict[str, str] = {}
+    for item in items:
+        for name in _needed(item):
+            if name not in known:
+                found.setdefault(name, f"{item.nodeid}: {unknown(name, known)}")
+    return list(found.values())
+
+
+def needed_by(items: Iterable[pytest.Item]) -> dict[str, tuple[str, ...]]:
+    """Return node id → the checks that it needs, for the tests that need any."""
+    return {item.nodeid: names for item in items if (names := _needed(item))}
+
+
+def needs_of(items: Iterable[pytest.Item]) -> tuple[Need, ...]:
+    """Return what ``items`` need."""
+    typed = dict.fromkeys(item.stash[TYPED] for item in items if _needed(item))
+    return needs(one.policy for one in typed)
+
+
+def register_alone(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Register what the only process needs, or a worker that cannot ask the controller."""
+    wanted = needs_of(items)
+    if wanted and not config.getoption("collectonly"):
+        dependencies = Dependencies(config, wanted, needed_by(items))
+        config.pluginmanager.register(dependencies, NAME)
+        config.pluginmanager.register(_First(dependencies), "sergas-dependencies-first")
+        config.pluginmanager.register(Guard(lambda: dependencies.known), "sergas-dependencies-guard")
+
+
+def register_on_worker(config: pytest.Config, shared: Path) -> None:
+    """Register what a worker needs whose controller runs the checks."""
+    config.pluginmanager.register(Guard(_Shared(shared / _FILE).known), "sergas-dependencies-guard")
+
+
+def register_on_controller(
+    config: pytest.Config, wanted: Sequence[Need], by_test: Mapping[str, Sequence[str]], shared: Path
+) -> None:
+    """Run the checks, and leave the workers what they found."""
+    dependencies = Dependencies(config, wanted, by_test, shared / _FILE)
+    config.pluginmanager.register(dependencies, NAME)
+    dependencies.probe()
+
+
+class Dependencies:
+    """Runs the checks, and knows what they found.
+
+    Args:
+        wanted: what the tests need; at least one.
+        by_test: node id → the checks that it needs.
+        file: where it is left for workers.
+
+    Attributes:
+        known: name → what became of it.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        wanted: Sequence[Need],
+        by_test: Mapping[str, Sequence[str]],
+        file: Path | None = None,
+    ) -> None:
+        self._config = config
+        self._wanted = wanted
+        self._by_test = by_test
+        self._file = file
+        self._checks: Once | None = None
+        self._rests_until_s = 0.0
+        self._said = False
+        self.known: dict[str, Dependency] = {}
+
+    def probe(self) -> None:
+        """Run the checks at the same time, again and again for those that are waited for.
+
+        Raises:
+            pytest.UsageError: a check cannot be used as it is configured.
+        """
+        root = self._config.rootpath
+        try:
+            self._checks = Once(settings(root), root, [need.name for need in self._wanted])
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
+        started_s = time.monotonic()
+        waiting = list(self._wanted)
+        while waiting:
+            waiting = self._look(self._checks, waiting, started_s)
+            if waiting:
+                self._say_that_it_waits(waiting)
+                time.sleep(_PAUSE_S)
+        self._leave()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # A failure that is about to be repeated has the outcome "rerun".
+        if report.outcome not in {"passed", "skipped"} and report.nodeid in self._by_test:
+            self._look_again(self._by_test[report.nodeid])
+
+    def _look(self, checks: Once, waiting: Sequence[Need], started_s: float) -> list[Need]:
+        """Run the checks of ``waiting`` once, and return those for which to wait any longer."""
+        results = checks.run([need.name for need in waiting])
+        waited_s = time.monotonic() - started_s
+        left = []
+        for need in waiting:
+            result = results[need.name]
+            there = result.status in UP
+            availability = Availability.AVAILABLE if there else Availability.UNAVAILABLE
+            waited = waited_s if need.wait_s else 0.0
+            self.known[need.name] = Dependency(need.name, availability, result.message, need.types, waited)
+            if not there and waited_s < need.wait_s:
+                left.append(need)
+        return left
+
+    def _look_again(self, names: Sequence[str]) -> None:
+        """Find out whether what was there is still there: two results in a row say that it is not."""
+        names = [name for name in names if name in self.known and self.known[name].is_there]
+        began_s = time.monotonic()
+        if self._checks is None or not names or began_s < self._rests_until_s:
+            return
+        lost = [name for name, result in self._checks.run(names).items() if name in names and result.status not in UP]
+        if lost:
+            time.sleep(_PAUSE_S)
+            results = self._checks.run(lost)
+            for name in lost:
+                if results[name].status not in UP:
+                    message = results[name].message
+                    self.known[name] = replace(self.known[name], availability=Availability.LOST, message=message)
+            self._leave()
+        ended_s = time.monotonic()
+        self._rests_until_s = ended_s + _REST * (ended_s - began_s)
+
+    def _say_that_it_waits(self, waiting: Sequence[Need]) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and not self._said:
+            self._said = True
+            names = ", ".join(f"{need.name} (at most {need.wait_s:g} s)" for need in waiting)
+            reporter.ensure_newline()
+            reporter.write_line(f"sergas: waiting for {names}")
+
+    def _leave(self) -> None:
+        if self._file is not None:
+            write_at_once(self._file, json.dumps([asdict(one) for one in self.known.values()]))
+
+
+class _First:
+    """Runs the checks when all tests are collected."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        # pytest ends a run whose collection failed right after this.
+        if not session.testsfailed or session.config.option.continue_on_collection_errors:
+            self._dependencies.probe()
+
+
+class Guard:
+    """Keeps tests from running whose dependencies are not there: they fail in CI, and are skipped elsewhere.
+
+    Args:
+        known: name → what became of it; asked before every test that needs anything.
+    """
+
+    def __init__(self, known: Callable[[], Known]) -> None:
+        self._known = known
+        self._otherwise = "fail" if is_ci(os.environ) else "skip"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        __tracebackhide__ = True
+        names = _needed(item)
+        if not names:
+            return
+        if why := reason(names, self._known()):
+            policy = item.stash[TYPED].policy
+            if (policy.on_unavailable or self._otherwise) == "skip":
+                raise pytest.skip.Exception(why, _use_item_location=True)
+            # To repeat it would change nothing.
+            item.add_marker(pytest.mark.flaky(reruns=0, condition=False), append=False)
+            pytest.fail(f"{why}\n{_advice(policy)}", pytrace=False)
+
+
+class _Shared:
+    """What the controller has left; read again when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read: tuple[int, Known] = (0, {})
+
+    def known(self) -> Known:
+        changed_ns = self._file.stat().st_mtime_ns
+        if changed_ns != self._read[0]:
+            entries = json.loads(self._file.read_text(encoding="ascii"))
+            known = {
+                entry["name"]: Dependency(**{**entry, "availability": Availability(entry["availability"])})
+                for entry in entries
+            }
+            self._read = (changed_ns, known)
+        return self._read[1]
+
+
+def _needed(item: pytest.Item) -> tuple[str, ...]:
+    typed = item.stash.get(TYPED, None)
+    return () if typed is None else typed.policy.dependencies
+
+
+def _advice(policy: Policy) -> str:
+    table = f'on_unavailable = "skip" in [tool.sergas.types.{policy.type}]'
+    if policy.on_unavailable:
+        return f"It fails because of on_unavailable; {table} would skip it."
+    return f"It fails because this is a CI system; {table} would skip it here as well."
