@@ -23,19 +23,20 @@ class Options(options.Options):
         written = options.Written(f"channels.{context.settings.name}", context.settings.options, context.root)
         super().__init__(written, keys, common=COMMON, required=required)
 
-    def secret_address(self, key: str) -> str:
-        """Return the address that ``key`` says, or that the file that ``KEY_file`` names holds.
-
-        One of the two is needed, and both are a fault.
-        """
+    def either(self, key: str) -> str:
+        """Return what ``key`` says, or what the file that ``KEY_file`` names holds, or ""; both are a fault."""
         if key in self._raw and f"{key}_file" in self._raw:
             self.fault(key, f"there is {key}_file as well; remove one of the two")
+        return self.secret(f"{key}_file") or str(self.get(key, ""))
+
+    def address(self, key: str) -> str:
+        """Return the address that ``key`` says, or that the file that ``KEY_file`` names holds; one is needed."""
         if key not in self._raw and f"{key}_file" not in self._raw:
             self.missing(key)
-        if not (held := self.secret(f"{key}_file")):
-            return str(self.get(key, ""))
+        if not (written := self.either(key)):
+            return ""
         try:
-            return str(self._keys[key].kind(held))
-        except kinds.NotAllowed as wrong:
+            return str(self._keys[key].kind(written))
+        except kinds.NotAllowed as wrong:  # of what key itself says, the fault is there already
             self.fault(f"{key}_file", f"what it holds is no address; {wrong}")
             return ""

@@ -76,7 +76,7 @@ def signature(key: bytes, message_id: str, body: bytes, *, wall_s: float) -> dic
 
 def create(context: Context) -> WebhookChannel:
     options = Options(context, KEYS)
-    url = options.secret_address("url")
+    url = options.address("url")
     secret = options.secret("secret_file")
     key = secret.encode()
     if secret.startswith(_ENCODED):

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_sergas.config import SECTIONS, Settings, TypeSettings, find, load_sections
+from pytest_sergas.config.channels import ChannelSettings
 from pytest_sergas.config.checks import CheckSettings
 from pytest_sergas.config.file import read_file
 from pytest_sergas.config.section import Reading
@@ -171,7 +172,7 @@ def _public(key: str, value: object) -> object:
         return None
     if is_secret(key):
         return _HIDDEN
-    if isinstance(value, CheckSettings):
+    if isinstance(value, CheckSettings | ChannelSettings):
         value = value.public()
     if is_dataclass(value) and not isinstance(value, type):
         value = {entry.name: getattr(value, entry.name) for entry in fields(value)}

@@ -8,6 +8,8 @@ nobody reads what was skipped.
     pushgateway.py  Debian's prometheus-pushgateway
     prometheus.py   Debian's prometheus and promtool
     controlled.py   a server that a test stops, freezes and starts again
+    alertmanager.py Debian's Alertmanager and amtool
+    mail.py         a mail server
     postgresql.py   Debian's PostgreSQL
     redis.py        Debian's Redis
     https.py        HTTPS with a certificate that is made for the moment

@@ -149,6 +149,21 @@ def speaking(text: bytes) -> Iterator[str]:
 
 
 @contextmanager
+def silent_after(text: bytes) -> Iterator[str]:
+    """Answer every request with ``text`` and keep the connection open, without another word."""
+    over = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        _read(connection)
+        connection.sendall(text)
+        over.wait()
+
+    with _serving(speak) as url:
+        yield url
+        over.set()
+
+
+@contextmanager
 def streaming(page: Callable[[], Iterator[bytes]]) -> Iterator[str]:
     """Answer every request with the pieces of ``page``, until the other side goes away."""
 

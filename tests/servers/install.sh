@@ -6,11 +6,14 @@
 #   tests/servers/install.sh [PROGRAM ...]      default: all
 set -euo pipefail
 
-# program | where it is inside its package | the package | whether it needs libraries of other packages
+# program | where it is inside its package | the package | what it needs: "libraries" of other packages, or the
+# directory with files of its own, which it knows by its whole name
 SERVERS="
 prometheus-pushgateway | usr/bin/prometheus-pushgateway    | prometheus-pushgateway
 prometheus             | usr/bin/prometheus                | prometheus
 promtool               | usr/bin/promtool                  | prometheus
+prometheus-alertmanager | usr/bin/prometheus-alertmanager  | prometheus-alertmanager | /usr/share/prometheus/alertmanager
+amtool                 | usr/bin/amtool                    | prometheus-alertmanager
 redis-server           | usr/bin/redis-server              | redis-server           | libraries
 initdb                 | usr/lib/postgresql/*/bin/initdb   | postgresql             | libraries
 postgres               | usr/lib/postgresql/*/bin/postgres | postgresql             | libraries
@@ -26,7 +29,7 @@ apt() {
 # Downloads and unpacks a package, with the packages that it needs and this system lacks where "libraries" is said,
 # unless that has been done.
 unpack() {
-  local package=$1 libraries=$2 root="$tools/packages/$1" file
+  local package=$1 needs=$2 root="$tools/packages/$1" file
   [[ -d $root ]] && return
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     echo "this system has no apt-get" >&2
@@ -41,7 +44,7 @@ unpack() {
     apt update 2>/dev/null || true
     touch "$tools/apt/updated"
   fi
-  if [[ $libraries ]]; then
+  if [[ $needs == libraries ]]; then
     # Nothing is installed; without the lock it needs no root.
     apt -o Debug::NoLocking=1 -o Dir::Cache::archives="$tools/apt/download" \
       install --download-only --reinstall --yes --no-install-recommends "$package" || return 1
@@ -75,8 +78,20 @@ wrap() {
   mv "$tools/bin/$program.part" "$tools/bin/$program"
 }
 
+# A program that finds its files where they were unpacked: their directory, written into it as a constant, becomes
+# its working directory, by a name of the same length.
+relocate() {
+  local program=$1 root=$2 found=$3 directory=$4 here
+  here=$(printf "%-${#directory}s" /proc/self/cwd | tr ' ' /)
+  LC_ALL=C sed "s#$directory#$here#g" "$found" >"$found.relocated"
+  chmod 755 "$found.relocated"
+  printf '#!/bin/sh\ncd "%s" && exec "%s" "$@"\n' "$root$directory" "$found.relocated" >"$tools/bin/$program.part"
+  chmod 755 "$tools/bin/$program.part"
+  mv "$tools/bin/$program.part" "$tools/bin/$program"
+}
+
 provide() {
-  local program=$1 inside=$2 package=$3 libraries=$4 found
+  local program=$1 inside=$2 package=$3 needs=$4 found
   if [[ -x $tools/bin/$program ]] || command -v "$program" >/dev/null; then
     return
   fi
@@ -85,19 +100,21 @@ provide() {
     ln -sf "$found" "$tools/bin/$program"
     return
   fi
-  if ! unpack "$package" "$libraries" || ! found=$(first "$tools/packages/$package/$inside") || [[ ! $found ]]; then
+  if ! unpack "$package" "$needs" || ! found=$(first "$tools/packages/$package/$inside") || [[ ! $found ]]; then
     echo "$program is missing; install the package $package, or put the program on the PATH" >&2
     return
   fi
-  if [[ $libraries ]]; then
+  if [[ $needs == libraries ]]; then
     wrap "$program" "$tools/packages/$package" "$found"
+  elif [[ $needs ]]; then
+    relocate "$program" "$tools/packages/$package" "$found" "$needs"
   else
     ln -sf "../packages/${found#"$tools/packages/"}" "$tools/bin/$program"
   fi
 }
 
-while IFS=' |' read -r program inside package libraries; do
+while IFS=' |' read -r program inside package needs; do
   if [[ -n $program ]] && [[ $# == 0 || " $* " == *" $program "* ]]; then
-    provide "$program" "$inside" "$package" "$libraries"
+    provide "$program" "$inside" "$package" "$needs"
   fi
 done <<<"$SERVERS"
