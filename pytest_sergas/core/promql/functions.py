@@ -1,0 +1,214 @@
+"""Functions over ranges of samples, and over vectors.
+
+    https://prometheus.io/docs/prometheus/latest/querying/functions/
+
+A range function gets the samples of one series, at least one, and returns None where it has no result.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_sergas.core.promql import arithmetic
+from pytest_sergas.core.promql.vectors import Labels, Vector, leaving, nameless
+from pytest_sergas.core.series import NAME, Matcher
+
+LE = "le"
+
+# Floating-point numbers as Go's strconv reads them in a label, without underscores and hexadecimal digits.
+_FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The samples of one series in a range.
+
+    Attributes:
+        times_s, values: ascending, at least one; none before ``start_s`` or after ``end_s``.
+        range_s: how long the range is.
+        now_s: the moment of the evaluation, which an offset puts behind ``end_s``.
+    """
+
+    times_s: Sequence[float]
+    values: Sequence[float]
+    start_s: float
+    end_s: float
+    range_s: float
+    now_s: float
+
+
+def seconds(earlier_s: float, later_s: float) -> float:
+    """Return the time between, to the microsecond: what decimal fractions leave in the last binary digits goes."""
+    return round(later_s - earlier_s, 6)
+
+
+def _extrapolated(samples: Samples, *, is_counter: bool) -> float | None:
+    """Return the difference over the whole range, as far as the samples allow to say what it was outside of them.
+
+    The rules are those of `extrapolatedRate` in Prometheus' promql/functions.go.
+    """
+    times_s, values = samples.times_s, samples.values
+    if len(values) < 2:
+        return None
+    first, last = values[0], values[-1]
+    difference = last - first
+    if is_counter:
+        difference += sum(before for before, after in zip(values, values[1:], strict=False) if after < before)
+    sampled_s = seconds(times_s[0], times_s[-1])
+    average_s = sampled_s / (len(values) - 1)
+    before_s, after_s = seconds(samples.start_s, times_s[0]), seconds(times_s[-1], samples.end_s)
+    if is_counter and difference > 0 and first >= 0:
+        # A counter was never below zero.
+        before_s = min(before_s, sampled_s * (first / difference))
+    near_s = average_s * 1.1
+    covered_s = sampled_s
+    for gap_s in (before_s, after_s):
+        covered_s += gap_s if gap_s < near_s else average_s / 2
+    return difference * (covered_s / sampled_s)
+
+
+def _rate(samples: Samples) -> float | None:
+    increase = _extrapolated(samples, is_counter=True)
+    return None if increase is None else increase / samples.range_s
+
+
+def _increase(samples: Samples) -> float | None:
+    return _extrapolated(samples, is_counter=True)
+
+
+def _delta(samples: Samples) -> float | None:
+    return _extrapolated(samples, is_counter=False)
+
+
+def _irate(samples: Samples) -> float | None:
+    if len(samples.values) < 2:
+        return None
+    before, last = samples.values[-2:]
+    # After a reset the counter began at zero.
+    return (last if last < before else last - before) / seconds(samples.times_s[-2], samples.times_s[-1])
+
+
+def _changes(samples: Samples) -> float:
+    pairs = zip(samples.values, samples.values[1:], strict=False)
+    return float(sum(1 for one, other in pairs if one != other and not (math.isnan(one) and math.isnan(other))))
+
+
+RANGE_FUNCTIONS: Mapping[str, Callable[[Samples], float | None]] = MappingProxyType(
+    {
+        "rate": _rate,
+        "increase": _increase,
+        "delta": _delta,
+        "irate": _irate,
+        "changes": _changes,
+        "avg_over_time": lambda samples: arithmetic.mean(samples.values),
+        "min_over_time": lambda samples: arithmetic.least(samples.values),
+        "max_over_time": lambda samples: arithmetic.greatest(samples.values),
+        "sum_over_time": lambda samples: arithmetic.total(samples.values),
+        "count_over_time": lambda samples: float(len(samples.values)),
+        "stddev_over_time": lambda samples: math.sqrt(arithmetic.variance(samples.values)),
+        "stdvar_over_time": lambda samples: arithmetic.variance(samples.values),
+        "last_over_time": lambda samples: samples.values[-1],
+        "present_over_time": lambda _samples: 1.0,
+    }
+)
+
+
+def quantile_over_time(samples: Samples, share: float) -> float:
+    return arithmetic.quantile(share, samples.values)
+
+
+def predict_linear(samples: Samples, ahead_s: float) -> float | None:
+    """Return the value ``ahead_s`` from now on the line through the samples (least squares)."""
+    values = samples.values
+    if len(values) < 2:
+        return None
+    if all(value == values[0] for value in values):
+        return math.nan if math.isinf(values[0]) else values[0]
+    distances_s = [seconds(samples.now_s, time_s) for time_s in samples.times_s]
+    count = len(values)
+    sum_x, sum_y = arithmetic.total(distances_s), arithmetic.total(values)
+    covariance = arithmetic.total(x * y for x, y in zip(distances_s, values, strict=True)) - sum_x * sum_y / count
+    spread = arithmetic.total(x * x for x in distances_s) - sum_x * sum_x / count
+    slope = covariance / spread
+    return slope * ahead_s + sum_y / count - slope * sum_x / count
+
+
+def rounded(value: float, nearest: float) -> float:
+    """Return ``value`` rounded to a multiple of ``nearest``, halves up."""
+    inverse = arithmetic.divide(1.0, nearest)
+    scaled = value * inverse + 0.5
+    return arithmetic.divide(math.floor(scaled) if math.isfinite(scaled) else scaled, inverse)
+
+
+def clamped(elements: Vector, lowest: float, highest: float) -> Vector:
+    """Return ``elements`` with values no less than ``lowest`` and no more than ``highest``; none when that is nothing."""
+    if lowest > highest:
+        return []
+    if math.isnan(lowest) or math.isnan(highest):
+        return nameless((name, labels, math.nan) for name, labels, _ in elements)
+    return nameless(
+        (name, labels, value if math.isnan(value) else max(lowest, min(highest, value)))
+        for name, labels, value in elements
+    )
+
+
+def absent_labels(matchers: Iterable[Matcher]) -> Labels:
+    """Return the labels of a series that is missing: those that its matchers name by their one value."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for matcher in matchers:
+        if matcher.label == NAME:
+            continue
+        if matcher.op == "=" and matcher.label not in seen:
+            found[matcher.label] = matcher.value
+            seen.add(matcher.label)
+        else:
+            found.pop(matcher.label, None)
+    return tuple(sorted(pair for pair in found.items() if pair[1]))
+
+
+def histogram_quantile(share: float, elements: Vector) -> Vector:
+    """Return the quantile of each histogram whose buckets ``elements`` are."""
+    key = leaving(frozenset({LE}))
+    histograms: dict[Labels, list[tuple[float, float]]] = {}
+    for name, labels, count in elements:
+        bound = next((value for label, value in labels if label == LE), "")
+        if _FLOAT.fullmatch(bound):
+            histograms.setdefault(key(name, labels)[1], []).append((float(bound), count))
+    return [("", labels, _bucket_quantile(share, buckets)) for labels, buckets in histograms.items()]
+
+
+def _bucket_quantile(share: float, buckets: Iterable[tuple[float, float]]) -> float:
+    """Return the quantile, taking values inside a bucket as evenly spread."""
+    if math.isnan(share):
+        return math.nan
+    if not 0 <= share <= 1:
+        return math.copysign(math.inf, share)
+    bounds, counts = _cumulative(buckets)
+    if bounds[-1] != math.inf or len(bounds) < 2 or counts[-1] == 0:
+        return math.nan
+    rank = share * counts[-1]
+    index = next((index for index, count in enumerate(counts[:-1]) if count >= rank), len(bounds) - 1)
+    if index == len(bounds) - 1:
+        return bounds[-2]
+    if index == 0:
+        if bounds[0] <= 0:
+            return bounds[0]
+        return bounds[0] * arithmetic.divide(rank, counts[0])
+    start, below = bounds[index - 1], counts[index - 1]
+    return start + (bounds[index] - start) * ((rank - below) / (counts[index] - below))
+
+
+def _cumulative(buckets: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return bounds, ascending and each once, and counts that never fall, as scrapes at different times make them."""
+    at_bound: dict[float, float] = {}
+    for bound, count in sorted(buckets, key=lambda bucket: bucket[0]):
+        at_bound[bound] = at_bound.get(bound, 0.0) + count
+    counts: list[float] = []
+    for count in at_bound.values():
+        counts.append(max(count, counts[-1]) if counts else count)
+    return list(at_bound), counts
