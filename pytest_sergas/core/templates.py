@@ -95,6 +95,11 @@ class Template:
     source: str
     _parts: Sequence[Expand] = field(repr=False)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the same text for every alert."""
+        return "{{" not in self.source
+
     def expand(self, values: Values) -> str:
         """Return the text; where an action cannot be carried out, a text that says so and why."""
         try:

@@ -60,6 +60,18 @@ COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
 )
 
 
+def larger(one: float, other: float) -> float:
+    """Return the larger number; NaN unless both are numbers, or one is infinity."""
+    if math.isnan(one) or math.isnan(other):
+        return math.inf if math.inf in {one, other} else math.nan
+    return max(one, other)
+
+
+def smaller(one: float, other: float) -> float:
+    """Return the smaller number; NaN unless both are numbers, or one is negative infinity."""
+    return -larger(-one, -other)
+
+
 def total(values: Iterable[float]) -> float:
     """Return the sum without the errors of rounding that add up."""
     values = tuple(values)

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.promql import arithmetic, functions
 from pytest_sergas.core.promql.functions import RANGE_FUNCTIONS, Samples
-from pytest_sergas.core.promql.syntax import LONGEST_S, PromqlError, check_text, parse_tree
+from pytest_sergas.core.promql.syntax import PromqlError, check_text, parse_tree
 from pytest_sergas.core.promql.vectors import (
     Context,
     Key,
@@ -236,8 +236,6 @@ class _Compiler:
             except ValueError as error:
                 raise PromqlError(str(error)) from error
         offset_s = 0.0 if tree.offset is None else tree.offset.total_seconds()
-        if abs(offset_s) + range_s >= LONGEST_S:
-            raise PromqlError("a duration is too long")
         selector = Selector(tuple(matchers), range_s, offset_s)
         self.selectors.append(selector)
         return len(self.selectors) - 1, selector
@@ -272,11 +270,13 @@ class _Compiler:
             return _sets(op, left, right, _matching(modifier))
         if op not in arithmetic.ARITHMETIC and op not in arithmetic.COMPARISONS:
             raise PromqlError(f"the operator {op} is not supported")
-        if isinstance(left, _Scalar) and isinstance(right, _Scalar):
-            return _numbers(op, left, right)
-        if isinstance(left, _Instant) and isinstance(right, _Instant):
-            return _vectors(op, left, right, _matching(modifier), is_bool=is_bool)
-        return _mixed(op, left, right, is_bool=is_bool)
+        if isinstance(left, _Scalar):
+            if isinstance(right, _Scalar):
+                return _numbers(op, left, right)
+            return _mixed(op, right, left, swapped=True, is_bool=is_bool)
+        if isinstance(right, _Scalar):
+            return _mixed(op, left, right, swapped=False, is_bool=is_bool)
+        return _vectors(op, left, right, _matching(modifier), is_bool=is_bool)
 
     def call(self, tree: Any) -> _Node:
         name = tree.func.name
@@ -446,12 +446,8 @@ def _vectors(op: str, left: _Instant, right: _Instant, matching: Matching, *, is
     return _Instant(lambda context: compared(one(context), other(context), matching, op, filtering=context.filtering))
 
 
-def _mixed(op: str, left: _Scalar | _Instant, right: _Scalar | _Instant, *, is_bool: bool) -> _Instant:
+def _mixed(op: str, vector: _Instant, scalar: _Scalar, *, swapped: bool, is_bool: bool) -> _Instant:
     """A vector and a number: each element is combined, or kept with its own value."""
-    swapped = isinstance(left, _Scalar)
-    vector, scalar = (right, left) if swapped else (left, right)
-    assert isinstance(vector, _Instant)
-    assert isinstance(scalar, _Scalar)
     elements_of, number_of = vector.run, scalar.run
     if op in arithmetic.ARITHMETIC or is_bool:
         operate: Callable[[float, float], float] = arithmetic.ARITHMETIC.get(op) or arithmetic.COMPARISONS[op]

@@ -11,11 +11,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 from pytest_sergas.core.promql import arithmetic
-from pytest_sergas.core.promql.vectors import Labels, Vector, leaving, nameless
-from pytest_sergas.core.series import NAME, Matcher
+from pytest_sergas.core.promql.vectors import Vector, leaving, nameless
+from pytest_sergas.core.series import NAME, Labels, Matcher
 
 LE = "le"
 
@@ -57,7 +58,7 @@ def _extrapolated(samples: Samples, *, is_counter: bool) -> float | None:
     first, last = values[0], values[-1]
     difference = last - first
     if is_counter:
-        difference += sum(before for before, after in zip(values, values[1:], strict=False) if after < before)
+        difference += sum(before for before, after in pairwise(values) if after < before)
     sampled_s = seconds(times_s[0], times_s[-1])
     average_s = sampled_s / (len(values) - 1)
     before_s, after_s = seconds(samples.start_s, times_s[0]), seconds(times_s[-1], samples.end_s)
@@ -93,7 +94,7 @@ def _irate(samples: Samples) -> float | None:
 
 
 def _changes(samples: Samples) -> float:
-    pairs = zip(samples.values, samples.values[1:], strict=False)
+    pairs = pairwise(samples.values)
     return float(sum(1 for one, other in pairs if one != other and not (math.isnan(one) and math.isnan(other))))
 
 
@@ -127,7 +128,7 @@ def predict_linear(samples: Samples, ahead_s: float) -> float | None:
     if len(values) < 2:
         return None
     if all(value == values[0] for value in values):
-        return math.nan if math.isinf(values[0]) else values[0]
+        return math.nan if math.isinf(values[0]) else values[0] + 0.0 * ahead_s
     distances_s = [seconds(samples.now_s, time_s) for time_s in samples.times_s]
     count = len(values)
     sum_x, sum_y = arithmetic.total(distances_s), arithmetic.total(values)
@@ -145,13 +146,11 @@ def rounded(value: float, nearest: float) -> float:
 
 
 def clamped(elements: Vector, lowest: float, highest: float) -> Vector:
-    """Return ``elements`` with values no less than ``lowest`` and no more than ``highest``; none when that is nothing."""
+    """Return ``elements`` with values no less than ``lowest`` and no more than ``highest``, if any can be."""
     if lowest > highest:
         return []
-    if math.isnan(lowest) or math.isnan(highest):
-        return nameless((name, labels, math.nan) for name, labels, _ in elements)
     return nameless(
-        (name, labels, value if math.isnan(value) else max(lowest, min(highest, value)))
+        (name, labels, arithmetic.larger(lowest, arithmetic.smaller(highest, value)))
         for name, labels, value in elements
     )
 
@@ -179,15 +178,14 @@ def histogram_quantile(share: float, elements: Vector) -> Vector:
         bound = next((value for label, value in labels if label == LE), "")
         if _FLOAT.fullmatch(bound):
             histograms.setdefault(key(name, labels)[1], []).append((float(bound), count))
+    if not 0 <= share <= 1:
+        beyond = share if math.isnan(share) else math.copysign(math.inf, share)
+        return [("", labels, beyond) for labels in histograms]
     return [("", labels, _bucket_quantile(share, buckets)) for labels, buckets in histograms.items()]
 
 
 def _bucket_quantile(share: float, buckets: Iterable[tuple[float, float]]) -> float:
     """Return the quantile, taking values inside a bucket as evenly spread."""
-    if math.isnan(share):
-        return math.nan
-    if not 0 <= share <= 1:
-        return math.copysign(math.inf, share)
     bounds, counts = _cumulative(buckets)
     if bounds[-1] != math.inf or len(bounds) < 2 or counts[-1] == 0:
         return math.nan
@@ -195,12 +193,11 @@ def _bucket_quantile(share: float, buckets: Iterable[tuple[float, float]]) -> fl
     index = next((index for index, count in enumerate(counts[:-1]) if count >= rank), len(bounds) - 1)
     if index == len(bounds) - 1:
         return bounds[-2]
-    if index == 0:
-        if bounds[0] <= 0:
-            return bounds[0]
-        return bounds[0] * arithmetic.divide(rank, counts[0])
-    start, below = bounds[index - 1], counts[index - 1]
-    return start + (bounds[index] - start) * ((rank - below) / (counts[index] - below))
+    if index == 0 and bounds[0] <= 0:
+        return bounds[0]
+    # The first bucket begins at 0.
+    start, below = (bounds[index - 1], counts[index - 1]) if index else (0.0, 0.0)
+    return start + (bounds[index] - start) * arithmetic.divide(rank - below, counts[index] - below)
 
 
 def _cumulative(buckets: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:

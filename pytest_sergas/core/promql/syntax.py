@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-LONGEST_S = 2**63 / 1e9  # Go counts nanoseconds in 64 bits: 292 years
+_LONGEST_S = 2**63 / 1e9  # Go counts nanoseconds in 64 bits: 292 years
 
 _UNITS_S = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"(\d+)(ms|[ywdhms])")
@@ -87,7 +87,7 @@ def read_duration(text: str) -> float:
     if not _DURATION.fullmatch(text):
         raise PromqlError(f"{text!r} is not a duration; allowed: such as 90s, 5m or 1h30m, units y w d h m s ms")
     seconds = sum(int(count) * _UNITS_S[unit] for count, unit in _PART.findall(text))
-    if seconds >= LONGEST_S:
+    if seconds >= _LONGEST_S:
         raise PromqlError(f"{text!r} is too long a duration; allowed: at most 292 years")
     return round(seconds, 3)
 

@@ -1,0 +1,278 @@
+"""Tests of rules, in the format of ``promtool test rules``.
+
+    https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
+
+    rule_files: [tests.yml]
+    evaluation_interval: 1m
+    tests:
+      - interval: 1m
+        input_series:
+          - {series: 'sergas_tests{type="unit",outcome="failed"}', values: "0 2x10"}
+        alert_rule_test:
+          - eval_time: 5m
+            alertname: TestsFailed
+            exp_alerts: [{exp_labels: {type: unit}, exp_annotations: {summary: "2 tests failed"}}]
+        promql_expr_test:
+          - {expr: sum(sergas_tests), eval_time: 5m, exp_samples: [{labels: "{}", value: 2}]}
+
+All rules are evaluated every `evaluation_interval` from 0 on, whatever interval their group has, as promtool does. The
+alerts of a time are those that fire after the last evaluation that is not later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_sergas.core import alerts
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.input_series import NotationError, read_metric, read_series, read_value
+from pytest_sergas.core.messages import ALERTNAME
+from pytest_sergas.core.promql import EvaluationError, Expression, Selector, Vector
+from pytest_sergas.core.promql.vectors import shown
+from pytest_sergas.core.rule_document import Entry, entries_of, read_document, text_of
+from pytest_sergas.core.rules import Group, Rule, read_duration_of, read_expression_of
+from pytest_sergas.core.series import NAME, Labels, Series, canonical
+from pytest_sergas.core.template_functions import shown_float
+from pytest_sergas.errors import ConfigurationError
+
+EVALUATION_INTERVAL_S = 60.0
+
+Told = tuple[Labels, Labels]  # labels and annotations of an alert
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTest:
+    """Which alerts of a name have to fire at a time, as labels and annotations, sorted."""
+
+    line: int
+    time_s: float
+    alert: str
+    expected: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionTest:
+    """What an expression has to be at a time."""
+
+    line: int
+    time_s: float
+    expression: Expression
+    expected: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """One test: series, and what has to follow from them."""
+
+    name: str
+    series: tuple[Series, ...]
+    alerts: tuple[AlertTest, ...]
+    expressions: tuple[ExpressionTest, ...]
+    external_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A file of tests.
+
+    Attributes:
+        rule_files: the patterns of the rule files that it is about, relative to it.
+        interval_s: seconds from one evaluation to the next.
+    """
+
+    __test__ = False  # none of pytest's
+
+    name: str
+    rule_files: tuple[str, ...]
+    interval_s: float
+    tests: tuple[RuleTest, ...]
+
+
+def read_tests(content: str, file: str) -> TestFile:
+    """Read a file of tests.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    faults: list[str] = []
+    top = read_document(content, file, faults)
+    fields = top.fields(("rule_files", "evaluation_interval", "group_eval_order", "tests")) if top is not None else {}
+    if "group_eval_order" in fields:
+        fields["group_eval_order"].fault("is not supported: no rule here reads what another one records")
+    interval_s = read_duration_of(fields["evaluation_interval"]) if "evaluation_interval" in fields else 0.0
+    files = tuple(entry.text() for entry in entries_of(fields, "rule_files"))
+    entries = enumerate(entries_of(fields, "tests"), 1)
+    tests = tuple(_test(entry.inside(f"test {number}")) for number, entry in entries)
+    if faults:
+        raise ConfigurationError(tuple(faults))
+    return TestFile(file, files, interval_s or EVALUATION_INTERVAL_S, tests)
+
+
+def run(test: RuleTest, groups: Sequence[Group], interval_s: float) -> Iterator[str]:
+    """Run a test; return what is not as expected, a text for each place."""
+    yield from _run_alerts(test, [rule for group in groups for rule in group.rules], interval_s)
+    for expected in test.expressions:
+        now = Now(expected.time_s, expected.time_s)
+        expression = expected.expression
+        try:
+            got = expression.evaluate(selected(expression, test.series), now)
+        except EvaluationError as error:
+            yield f"line {expected.line}: {expression.source} at {_time(expected.time_s)}: {error}"
+            continue
+        if not _equal(got, expected.expected):
+            head = f"line {expected.line}: {expression.source} at {_time(expected.time_s)}"
+            yield _difference(head, map(_element, expected.expected), map(_element, got))
+
+
+def firing(
+    rules: Sequence[Rule], series: Sequence[Series], times_s: Iterable[float], external_url: str = ""
+) -> Iterator[tuple[float, Mapping[str, Sequence[Told]]]]:
+    """Evaluate ``rules`` at ``times_s``; return, for each time, name of an alert → those that fire after it.
+
+    A series is taken as it is: an offset into the future finds the samples that are written there, and promtool none.
+
+    Raises:
+        EvaluationError: a rule has no result.
+    """
+    chosen = [selected(rule.expression, series) for rule in rules]
+    states: list[Mapping[Labels, alerts.Alert]] = [{} for _ in rules]
+    for time_s in times_s:
+        fired: dict[str, list[Told]] = {}
+        for index, rule in enumerate(rules):
+            now = Now(time_s, time_s)
+            active = rule.alerts(rule.expression.evaluate(chosen[index], now), external_url)
+            evaluation = alerts.Evaluation(rule.identity, now, active, rule.for_s, rule.keep_firing_for_s)
+            states[index] = alerts.step(states[index], evaluation).alerts
+            found = (alert for alert in states[index].values() if alert.state is alerts.State.FIRING)
+            fired.setdefault(rule.alert, []).extend((alert.labels, alert.annotations) for alert in found)
+        yield time_s, {name: sorted(told) for name, told in fired.items()}
+
+
+def _run_alerts(test: RuleTest, rules: Sequence[Rule], interval_s: float) -> Iterator[str]:
+    wanted: dict[float, list[AlertTest]] = {}
+    for expected in test.alerts:
+        wanted.setdefault(round(expected.time_s // interval_s * interval_s, 3), []).append(expected)
+    count = round(max(wanted, default=-interval_s) / interval_s) + 1
+    times_s = [round(index * interval_s, 3) for index in range(count)]
+    try:
+        for time_s, fired in firing(rules, test.series, times_s, test.external_url):
+            for expected in wanted.get(time_s, ()):
+                got = fired.get(expected.alert, ())
+                if sorted(expected.expected) != list(got):
+                    head = f"line {expected.line}: {expected.alert} at {_time(expected.time_s)}"
+                    yield _difference(head, map(_told, expected.expected), map(_told, got))
+    except EvaluationError as error:
+        yield f"a rule cannot be evaluated: {error}"
+
+
+def selected(expression: Expression, series: Sequence[Series]) -> list[list[Series]]:
+    """Return, for each selector of ``expression``, those of ``series`` that it selects."""
+    return [[one for one in series if _selects(selector, one)] for selector in expression.selectors]
+
+
+def _selects(selector: Selector, series: Series) -> bool:
+    labels = {NAME: series.name, **dict(series.labels)}
+    return all(matcher.predicate()(labels.get(matcher.label, "")) for matcher in selector.matchers)
+
+
+def _equal(got: Vector, expected: Vector) -> bool:
+    """Whether two vectors have the same elements; the values may differ in the last digits."""
+    values = {(name, labels): value for name, labels, value in expected}
+    return len(got) == len(expected) and all(
+        (name, labels) in values and _close(value, values[name, labels]) for name, labels, value in got
+    )
+
+
+def _close(one: float, other: float) -> bool:
+    return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _difference(head: str, expected: Iterable[str], got: Iterable[str]) -> str:
+    lines = [head, "    expected: " + (", ".join(expected) or "none"), "    got:      " + (", ".join(got) or "none")]
+    return "\n".join(lines)
+
+
+def _told(told: Told) -> str:
+    return f"{shown(told[0])} with {shown(told[1])}"
+
+
+def _element(element: tuple[str, Labels, float]) -> str:
+    return f"{element[0]}{shown(element[1])} {shown_float(element[2])}"
+
+
+def _time(time_s: float) -> str:
+    return f"{time_s:g} s"
+
+
+def _test(entry: Entry) -> RuleTest:
+    keys = (
+        "name",
+        "interval",
+        "input_series",
+        "alert_rule_test",
+        "promql_expr_test",
+        "external_labels",
+        "external_url",
+    )
+    fields = entry.fields(keys)
+    if "external_labels" in fields:
+        fields["external_labels"].fault("is not supported: a sidecar has no external labels")
+    interval_s = read_duration_of(fields["interval"]) if "interval" in fields else 60.0
+    series = [_series(item, interval_s) for item in entries_of(fields, "input_series")]
+    alert_tests = tuple(_alert_test(item) for item in entries_of(fields, "alert_rule_test"))
+    expressions = [_expression_test(item) for item in entries_of(fields, "promql_expr_test")]
+    return RuleTest(
+        name=text_of(fields, "name") or entry.path[0],
+        series=tuple(one for one in series if one is not None),
+        alerts=alert_tests,
+        expressions=tuple(one for one in expressions if one is not None),
+        external_url=text_of(fields, "external_url"),
+    )
+
+
+def _series(entry: Entry, interval_s: float) -> Series | None:
+    fields = entry.fields(("series", "values"))
+    try:
+        return read_series(text_of(fields, "series"), text_of(fields, "values"), interval_s)
+    except NotationError as error:
+        entry.fault(str(error))
+        return None
+
+
+def _alert_test(entry: Entry) -> AlertTest:
+    fields = entry.fields(("eval_time", "alertname", "exp_alerts"))
+    name = text_of(fields, "alertname")
+    if not name:
+        entry.fault("'alertname' is missing")
+    expected = []
+    for item in entries_of(fields, "exp_alerts"):
+        told = item.fields(("exp_labels", "exp_annotations"))
+        labels, annotations = (_texts(told[key]) if key in told else {} for key in ("exp_labels", "exp_annotations"))
+        expected.append((canonical({**labels, ALERTNAME: name}.items()), tuple(sorted(annotations.items()))))
+    return AlertTest(entry.line, _time_of(fields), name, tuple(expected))
+
+
+def _expression_test(entry: Entry) -> ExpressionTest | None:
+    fields = entry.fields(("expr", "eval_time", "exp_samples"))
+    if "expr" not in fields:
+        entry.fault("'expr' is missing")
+        return None
+    expression = read_expression_of(fields["expr"])
+    expected: Vector = []
+    for item in entries_of(fields, "exp_samples"):
+        sample = item.fields(("labels", "value"))
+        try:
+            expected.append((*read_metric(text_of(sample, "labels") or "{}"), read_value(text_of(sample, "value"))))
+        except NotationError as error:
+            item.fault(str(error))
+    return None if expression is None else ExpressionTest(entry.line, _time_of(fields), expression, expected)
+
+
+def _time_of(fields: Mapping[str, Entry]) -> float:
+    return read_duration_of(fields["eval_time"]) if "eval_time" in fields else 0.0
+
+
+def _texts(entry: Entry) -> Mapping[str, str]:
+    return {name: value.text() for name, value in entry.table().items()}

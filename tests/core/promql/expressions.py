@@ -1,0 +1,137 @@
+"""Expressions and series for hypothesis: everything that is supported, in any nesting."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+_INSTANTS = st.sampled_from(
+    [
+        "x",
+        "y",
+        'x{a="1"}',
+        'y{a!="1"}',
+        'x{b=~"1|2"}',
+        'y{b!~"1.*"}',
+        'x{a=""}',
+        '{__name__=~"x|y"}',
+        "x offset 90s",
+        "y offset -1m",
+        "missing",
+        "x_bucket",
+    ]
+)
+_RANGES = st.sampled_from(
+    ["x[4m]", 'y{a="1"}[5m]', "x[150s] offset 1m", "y[45s]", '{__name__=~"x|y"}[3m]', "missing[5m]"]
+)
+_NUMBERS = st.sampled_from(["0", "1", "2.5", "-3", "1e3", "Inf", "NaN", "0.5"])
+_RANGE_FUNCTIONS = st.sampled_from(
+    [
+        "rate",
+        "irate",
+        "increase",
+        "delta",
+        "changes",
+        "avg_over_time",
+        "min_over_time",
+        "max_over_time",
+        "sum_over_time",
+        "count_over_time",
+        "stddev_over_time",
+        "stdvar_over_time",
+        "last_over_time",
+        "present_over_time",
+        "absent_over_time",
+    ]
+)
+_ARITHMETIC = st.sampled_from(["+", "-", "*", "/", "%", "^"])
+_COMPARISONS = st.sampled_from(["==", "!=", ">", "<", ">=", "<="])
+_ON = st.sampled_from(["", "on(a)", "on(a,b)", "ignoring(b)", "ignoring(le)", "on()"])
+_MATCHING = st.sampled_from(
+    [
+        "",
+        "on(a)",
+        "on(a, b)",
+        "on()",
+        "ignoring(b)",
+        "ignoring(le)",
+        "on(a) group_left()",
+        "on(a) group_right()",
+        "on(a) group_left(b)",
+        "on(b) group_right(a)",
+        "on() group_left(a)",
+        "ignoring(b) group_left(b)",
+        "ignoring(a, b) group_right(a)",
+    ]
+)
+_GROUPING = st.sampled_from(["", "by (a)", "by (a, b)", "without (a)", "by ()", "without ()", "by (__name__)"])
+
+_VALUES = st.sampled_from(["0", "1", "2", "3", "7.5", "12", "1000", "-2", "0.25", "1", "2", "NaN", "Inf", "_", "stale"])
+
+
+def _scalar(vector: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        _NUMBERS,
+        st.just("time()"),
+        st.builds("scalar({})".format, vector),
+        st.builds("({} {} {})".format, _NUMBERS, _ARITHMETIC, _NUMBERS),
+        st.builds("({} {} bool {})".format, _NUMBERS, _COMPARISONS, _NUMBERS),
+    )
+
+
+def _over_range() -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("{}({})".format, _RANGE_FUNCTIONS, _RANGES),
+        st.builds("quantile_over_time({}, {})".format, _NUMBERS, _RANGES),
+        st.builds("predict_linear({}, {})".format, _RANGES, _NUMBERS),
+    )
+
+
+def _compound(vector: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    scalar = _scalar(vector)
+    return st.one_of(
+        st.builds("({} {} {} {})".format, vector, _ARITHMETIC, _MATCHING, vector),
+        st.builds("({} {} {} {})".format, vector, _COMPARISONS, _MATCHING, vector),
+        st.builds("({} {} bool {} {})".format, vector, _COMPARISONS, _MATCHING, vector),
+        st.builds("({} {} {} {})".format, vector, st.sampled_from(["and", "or", "unless"]), _ON, vector),
+        st.builds("({} {} {})".format, vector, _ARITHMETIC, scalar),
+        st.builds("({} {} {})".format, scalar, _ARITHMETIC, vector),
+        st.builds("({} {} {})".format, vector, _COMPARISONS, scalar),
+        st.builds("({} {} {})".format, scalar, _COMPARISONS, vector),
+        st.builds("({} {} bool {})".format, vector, _COMPARISONS, scalar),
+        st.builds("{} {} ({})".format, st.sampled_from(["sum", "avg", "min", "max", "count"]), _GROUPING, vector),
+        st.builds("{}({})".format, st.sampled_from(["abs", "absent", "timestamp", "round"]), vector),
+        st.builds("-{}".format, vector),
+        st.builds("round({}, {})".format, vector, scalar),
+        st.builds("clamp({}, {}, {})".format, vector, scalar, scalar),
+        st.builds("clamp_min({}, {})".format, vector, scalar),
+        st.builds("clamp_max({}, {})".format, vector, scalar),
+        st.builds("vector({})".format, scalar),
+        st.builds("histogram_quantile({}, {})".format, scalar, vector),
+    )
+
+
+VECTORS = st.recursive(st.one_of(_INSTANTS, _over_range()), _compound, max_leaves=4)
+
+
+# Every pair of labels that matches another one, one of several, and none.
+_SERIES = (
+    'x{a="1",b="1"}',
+    'x{a="1",b="2"}',
+    'x{a="2"}',
+    'y{a="1",b="1"}',
+    'y{a="2"}',
+    'y{b="13"}',
+)
+
+
+@st.composite
+def series(draw: st.DrawFn) -> dict[str, str]:
+    """Return name and labels → values, as in a test file: some of the series, with gaps and ends."""
+    found = {
+        one: " ".join(draw(st.lists(_VALUES, min_size=21, max_size=21)))
+        for one in draw(st.lists(st.sampled_from(_SERIES), min_size=2, unique=True))
+    }
+    for bound in ("1", "2.5", "+Inf"):
+        step = draw(st.integers(0, 9))
+        found[f'x_bucket{{le="{bound}"}}'] = f"{step}+{step}x20"
+    return found
