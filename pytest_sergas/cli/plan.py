@@ -133,7 +133,12 @@ def _collect(arguments: list[str], workers: int) -> Planned:
     types, gates = (found.types, found.gates) if found is not None else ({}, {})
     tests, rules = collected(planner.items, types, gates)
     loaded = planner.config.stash.get(LOADED, None)  # None where no test file was met
-    history = KeptDurations(planner.config, loaded).history() if loaded is not None else History()
+    history = History()
+    if loaded is not None:
+        kept = KeptDurations(planner.config, loaded)
+        history = kept.history()
+        for note in kept.notes:
+            print(note, file=sys.stderr)
     made = plan(tests, rules, history, workers=workers)
     return Planned([test.node_id for test in tests], rules, made, workers)
 

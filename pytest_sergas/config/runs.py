@@ -276,7 +276,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             "600",
         ),
         "durations": Key(
-            kinds.text, "read the tests' durations from this file too; none by default", '"tests/durations.json"'
+            address.file_or_text,
+            "read the tests' durations from this file, or from the sidecar at this URL, too; none by default",
+            '"tests/durations.json"',
         ),
         "strict": Key(kinds.boolean, "a test without a type is an error", "false"),
         "measure": Key(kinds.boolean, "measure what each call costs; false switches budgets off, too", "true"),

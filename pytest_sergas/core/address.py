@@ -48,6 +48,21 @@ def split(address: str) -> Address:
     return Address(place, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
+def is_url(value: str) -> bool:
+    """Whether ``value``, which may also be the name of a file, is meant as an address."""
+    return "://" in value
+
+
+def file_or_text(value: object) -> str:
+    """Return ``value`` when it is the name of a file, or an address with its scheme.
+
+    Raises:
+        kinds.NotAllowed: it is neither.
+    """
+    written = kinds.text(value)
+    return text(written) if is_url(written) else written
+
+
 def text(value: object) -> str:
     """Return ``value`` when it is an address as text.
 

@@ -112,6 +112,25 @@ def from_json(data: bytes) -> dict[str, Duration]:
     return {node_id: _read(node_id, entry) for node_id, entry in tests.items()}
 
 
+def from_served(data: bytes) -> dict[str, float]:
+    """Read what a sidecar answers: ``{"durations": {node id: seconds}}``.
+
+    Raises:
+        DurationsError: it is something else.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DurationsError(f"what it answered is not whole JSON ({type(error).__name__})") from error
+    found = document.get("durations") if isinstance(document, dict) else None
+    if not isinstance(found, dict):
+        raise DurationsError('what it answered has no table "durations"')
+    for node_id, seconds in found.items():
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= YEAR_S:
+            raise DurationsError(f"what it answered has an entry that is no duration: {node_id!r:.100}")
+    return {node_id: float(seconds) for node_id, seconds in found.items()}
+
+
 def _read(node_id: str, entry: object) -> Duration:
     match entry:
         case [int() | float() as total_s, int() | float() as setup_s, int() as missing] if (

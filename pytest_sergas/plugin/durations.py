@@ -1,4 +1,4 @@
-"""Where durations are kept from run to run: pytest's cache, and a file that machines share.
+"""Where durations are kept from run to run: pytest's cache, and a file that machines share, or a sidecar.
 
 The cache is this machine's own and is written by every run. A shared file comes before it where there is no own
 value; it is read wherever it is named, and written only by runs that name it on the command line, so that a file
@@ -15,12 +15,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sergas.config import Loaded
+from pytest_sergas.core.address import is_url
 from pytest_sergas.core.durations import Duration, DurationsError, from_json, merge, to_json
 from pytest_sergas.core.records import TestRecord
 from pytest_sergas.errors import ConfigurationError, PublishError
@@ -28,6 +30,7 @@ from pytest_sergas.publishers.files import unwritable, write_atomically
 
 if TYPE_CHECKING:
     from pytest_sergas.core.plan import History
+    from pytest_sergas.plugin.served import ServedDurations
 
 try:
     import fcntl
@@ -45,15 +48,16 @@ class KeptDurations:
         notes: what the summary should say about the files.
 
     Raises:
-        pytest.UsageError: the shared file cannot be written.
+        pytest.UsageError: the shared file cannot be written, or the sidecar not be asked.
     """
 
     def __init__(self, config: pytest.Config, loaded: Loaded) -> None:
         self._config = config
         named = loaded.settings.durations
-        self._shared = Path(config.rootpath, named) if named else None
-        on_command_line = loaded.sources.get("durations", "").startswith("command line")
         self._sharded = bool(config.getoption("sergas_shard"))
+        self._served = self._serve(loaded) if is_url(named) else None
+        self._shared = Path(config.rootpath, named) if named and self._served is None else None
+        on_command_line = loaded.sources.get("durations", "").startswith("command line")
         self._updated = self._shared if on_command_line and not self._sharded else None
         if self._updated is not None and (reason := unwritable(self._updated)):
             fault = f"durations ({loaded.sources['durations']}) = {str(self._updated)!r}: {reason}"
@@ -62,8 +66,13 @@ class KeptDurations:
 
     def history(self) -> History:
         """Return what is known to this machine."""
-        known = {**self._read(self._shared), **self._read(self._cached())}
-        return to_history(known)
+        known = to_history({**self._read(self._shared), **self._read(self._cached())})
+        if self._served is None:
+            return known
+        served, note = self._served.fetch()
+        if note:
+            self.notes[note] = None
+        return replace(known, durations={**served, **known.durations})
 
     def shared(self) -> bytes:
         """Return the shared file, from which all shards are cut; empty where there is none yet.
@@ -98,6 +107,21 @@ class KeptDurations:
         for path in (self._updated, self._cached()):
             if path is not None:
                 self.notes.update(dict.fromkeys(update(path, tests, expected)))
+
+    def _serve(self, loaded: Loaded) -> ServedDurations:
+        from pytest_sergas.core.text import redact_url
+        from pytest_sergas.plugin.served import ServedDurations
+
+        if self._sharded:
+            fault = (
+                f"durations = {redact_url(loaded.settings.durations)!r}: what a sidecar serves changes with each run, "
+                "and a shard needs the same on each machine; name a file"
+            )
+            raise pytest.UsageError(str(ConfigurationError((fault,))))
+        try:
+            return ServedDurations(loaded, self._config.rootpath)
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _cached(self) -> Path | None:
         cache = getattr(self._config, "cache", None)  # not there with -p no:cacheprovider

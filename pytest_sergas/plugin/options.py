@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-# Option → key of [tool.sergas]; those that name a file are relative to where the command was typed.
+# Option → key of [tool.sergas]; those that name a file, and no URL, are relative to where the command was typed.
 FILES = {
     "--sergas-ctrf": "ctrf",
     "--sergas-markdown": "markdown",
@@ -41,8 +41,9 @@ def add(parser: pytest.Parser) -> None:
     )
     option(
         "--sergas-durations",
-        metavar="FILE",
-        help="read and update the durations of the tests in this file, for machines that share it",
+        metavar="FILE|URL",
+        help="read and update the durations of the tests in this file, for machines that share it; "
+        "or read them from the sidecar at this URL",
     )
     option("--sergas-shard", metavar="I/N", type=_shard, help="run only this part of the suite, such as 2/5")
     option("--sergas-push", metavar="URL", help="push the run's metrics to the Pushgateway at this address")
@@ -58,7 +59,7 @@ def given(config: pytest.Config) -> dict[str, tuple[str, Any]]:
     for option, key in {**FILES, **OTHERS}.items():
         value = config.getoption(option, None)
         if value is not None:
-            is_file = option in FILES and value.strip()
+            is_file = option in FILES and value.strip() and "://" not in value
             found[key] = (option, str(Path(config.invocation_params.dir, value)) if is_file else value)
     return found
 

@@ -41,7 +41,7 @@ def create(context: Context) -> Terminal:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Shows a run on the terminal, unless none of its tests has a type."""
+    """Shows a run on the terminal; where none of its tests has a type, only what there is to note."""
 
     slowest: int
     name: str = "terminal"
@@ -50,7 +50,8 @@ class Terminal:
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
         if all(test.type == UNTYPED for test in run.tests) and not run.refused:
-            return Publication()
+            notes = tuple(_notes(run))
+            return Publication(title="sergas", lines=notes, brief=notes) if notes else Publication()
         lines, trouble = show(run, slowest=self.slowest)
         return Publication(title="tests by type", lines=lines, brief=trouble)
 

@@ -14,6 +14,7 @@ from pytest_sergas.core.durations import (
     Duration,
     DurationsError,
     from_json,
+    from_served,
     measured,
     merge,
     to_json,
@@ -179,3 +180,37 @@ def test_merged_durations_can_be_written_and_read(known: dict[str, Duration], ra
     assert from_json(to_json(merged)).keys() == merged.keys()
     assert all(duration.setup_s >= 0 for duration in merged.values())
     assert json.loads(to_json(merged))["version"] == 1
+
+
+@given(st.dictionaries(st.text(max_size=10), SECONDS, max_size=5))
+def test_what_a_sidecar_answers_is_read(durations: dict[str, float]) -> None:
+    assert from_served(json.dumps({"durations": durations}).encode()) == durations
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(b'{"durations": {"a": 1', "what it answered is not whole JSON (JSONDecodeError)", id="half"),
+        pytest.param(b"\xff", "what it answered is not whole JSON (UnicodeDecodeError)", id="bytes"),
+        pytest.param(b"[" * 100_000, "what it answered is not whole JSON (RecursionError)", id="deep"),
+        pytest.param(b"[]", 'what it answered has no table "durations"', id="list"),
+        pytest.param(b'{"tests": {}}', 'what it answered has no table "durations"', id="another document"),
+        pytest.param(
+            b'{"durations": {"a": -1}}', "what it answered has an entry that is no duration: 'a'", id="negative"
+        ),
+        pytest.param(
+            b'{"durations": {"a": NaN}}', "what it answered has an entry that is no duration: 'a'", id="no number"
+        ),
+        pytest.param(
+            b'{"durations": {"a": true}}', "what it answered has an entry that is no duration: 'a'", id="a truth"
+        ),
+        pytest.param(
+            b'{"durations": {"a": 1e300}}', "what it answered has an entry that is no duration: 'a'", id="huge"
+        ),
+    ],
+)
+def test_answer_that_holds_no_durations_says_why(answer: bytes, expected: str) -> None:
+    with pytest.raises(DurationsError) as raised:
+        from_served(answer)
+
+    assert str(raised.value) == expected

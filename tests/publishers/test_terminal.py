@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_sergas.core.records import Outcome, Refusal, TestType
 from pytest_sergas.core.text import columns
+from pytest_sergas.publishers import Segment
 from pytest_sergas.publishers.terminal import WIDTH, Terminal, count, create
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of, text_of
 
@@ -227,3 +228,12 @@ def test_reason_for_which_a_run_fails_is_shown_whole_though_no_test_has_a_type()
     text = shown(record("a", type="untyped"), refused=(refusal,), slowest=0)
 
     assert f"the run fails: {refusal.text}".split() == text[text.index("the run fails:") :].split()
+
+
+def test_run_without_types_shows_only_its_notes() -> None:
+    run = run_of(record("a", type="untyped"), notes=("workers on other machines",))
+
+    publication = Terminal(3).publish(run, forever_s)
+
+    assert publication.title == "sergas"
+    assert publication.lines == publication.brief == ((Segment("note: workers on other machines", "yellow"),),)
