@@ -17,6 +17,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     collect    what the sidecar measures, and whose pages it scrapes
     checks     what is checked
     channels   where notifications go
+    routes     which alerts go to whom, and when not at all
     toml       values as TOML
 
 `SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
@@ -50,6 +51,7 @@ SECTIONS: dict[str, str] = {
     "collect": "pytest_sergas.config.collect:COLLECT",
     "checks": "pytest_sergas.config.checks:CHECKS",
     "channels": "pytest_sergas.config.channels:CHANNELS",
+    "routes": "pytest_sergas.config.routes:ROUTES",
 }
 
 

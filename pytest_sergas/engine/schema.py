@@ -65,6 +65,76 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        4,
+        (
+            # Alerts that are pending or firing; times in seconds since the epoch, labels as JSON, see alert_rows.py.
+            """
+            CREATE TABLE alerts (
+                rule TEXT NOT NULL,
+                labels TEXT NOT NULL,
+                state TEXT NOT NULL,
+                body TEXT NOT NULL,
+                PRIMARY KEY (rule, labels)
+            ) WITHOUT ROWID
+            """,
+            # What is told together, and what each channel knows about each alert of it.
+            """
+            CREATE TABLE alert_groups (
+                key TEXT PRIMARY KEY NOT NULL,
+                route TEXT NOT NULL,
+                labels TEXT NOT NULL,
+                flushed_s REAL
+            ) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE alert_entries (
+                key TEXT NOT NULL,
+                labels TEXT NOT NULL,
+                body TEXT NOT NULL,
+                PRIMARY KEY (key, labels)
+            ) WITHOUT ROWID
+            """,
+            # The outbox; `body` is empty once nobody needs it any more.
+            """
+            CREATE TABLE notifications (
+                id INTEGER PRIMARY KEY,
+                key TEXT NOT NULL UNIQUE,
+                channel TEXT NOT NULL,
+                state TEXT NOT NULL,
+                made_s REAL NOT NULL,
+                finished_s REAL,
+                attempts INTEGER NOT NULL,
+                result TEXT NOT NULL,
+                body TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX notifications_state ON notifications (state)",
+            # What happened to alerts: transitions, and whom they were told or why not.
+            """
+            CREATE TABLE alert_history (
+                id INTEGER PRIMARY KEY,
+                at_s REAL NOT NULL,
+                event TEXT NOT NULL,
+                why TEXT NOT NULL,
+                detail TEXT NOT NULL,
+                source TEXT NOT NULL,
+                name TEXT NOT NULL,
+                level TEXT NOT NULL,
+                labels TEXT NOT NULL,
+                value REAL,
+                channel TEXT NOT NULL,
+                key TEXT NOT NULL
+            )
+            """,
+            """
+            CREATE TABLE silences (
+                id TEXT PRIMARY KEY NOT NULL,
+                body TEXT NOT NULL
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
 )
 LATEST = MIGRATIONS[-1][0]
 

@@ -1,0 +1,118 @@
+r"""Which alerts go to whom: routes, and the matchers with which routes and silences select alerts.
+
+    matcher = label ("=" | "!=" | "=~" | "!~") value          the value may stand in double quotes, as in Alertmanager
+
+Routes are tried in order. The first that matches decides, and the next ones are tried only after one that says
+``continue``. Without any route there is one that takes everything to every channel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from pytest_sergas.core.series import Labels, Matcher
+
+DEFAULT = "default"
+
+_MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!=|!~|=)\s*("(?:[^"\\]|\\.)*"|[^"]*?)\s*')
+_ALLOWED = 'allowed: a label, one of = != =~ !~, and a value, such as severity="critical" or type=~"smoke|e2e"'
+
+Matches = Callable[[Mapping[str, str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who is told as well when an alert still fires ``after_s`` seconds after it began to."""
+
+    after_s: float
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the alerts go that it matches, and how; times in seconds.
+
+    Attributes:
+        name: its own among all routes; groups are kept under it from one start to the next.
+        matchers: all of them have to match; none match everything.
+        channels: names of channels; empty for alerts that nobody is to be told about.
+        group_by: labels; alerts that agree in them are one group, and one message.
+        group_wait_s: how long the first alert of a group waits for others.
+        group_interval_s: the least time from one message about a group to the next.
+        repeat_interval_s: how often it is told again what still fires.
+        cooldown_s: the least time between two times that one alert begins to be told, unless it has become worse.
+        goes_on: whether later routes are tried as well.
+    """
+
+    name: str = DEFAULT
+    matchers: tuple[Matcher, ...] = ()
+    channels: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ("job",)
+    group_wait_s: float = 2.0
+    group_interval_s: float = 30.0
+    repeat_interval_s: float = 4 * 3600.0
+    cooldown_s: float = 300.0
+    escalations: tuple[Escalation, ...] = ()
+    goes_on: bool = False
+
+    def group_labels(self, labels: Labels) -> Labels:
+        """Return what an alert with ``labels`` has in common with its group."""
+        return tuple(pair for pair in labels if pair[0] in self.group_by)
+
+
+class Router:
+    """Routes, ready to be asked.
+
+    Raises:
+        ValueError: a regular expression is none.
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes: Mapping[str, Route] = {route.name: route for route in routes}
+        self._compiled = [(route, all_of(route.matchers)) for route in routes]
+
+    def find(self, labels: Labels) -> tuple[Route, ...]:
+        """Return the routes that take an alert with ``labels``, in their order; none when nobody is to be told."""
+        given = dict(labels)
+        found: list[Route] = []
+        for route, matches in self._compiled:
+            if matches(given):
+                found.append(route)
+                if not route.goes_on:
+                    break
+        return tuple(found)
+
+
+def read_matcher(text: str) -> Matcher:
+    """Return the matcher that ``text`` is.
+
+    Raises:
+        ValueError: it is none; the text says what is allowed.
+    """
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        raise ValueError(_ALLOWED)
+    label, op, value = found.groups()
+    if value.startswith('"'):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError(_ALLOWED) from None
+    matcher = Matcher(label, cast("Literal['=', '!=', '=~', '!~']", op), value)
+    matcher.predicate()
+    return matcher
+
+
+def write_matcher(matcher: Matcher) -> str:
+    """Return ``matcher`` as `read_matcher` reads it."""
+    return f"{matcher.label}{matcher.op}{json.dumps(matcher.value, ensure_ascii=False)}"
+
+
+def all_of(matchers: Iterable[Matcher]) -> Matches:
+    """Return what says whether labels fulfil all ``matchers``; a label that is not there is empty."""
+    compiled = [(matcher.label, matcher.predicate()) for matcher in matchers]
+    return lambda labels: all(holds(labels.get(label, "")) for label, holds in compiled)

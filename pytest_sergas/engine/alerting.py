@@ -1,0 +1,449 @@
+"""Alerting: follows the alerts of all rules, decides who is told, and keeps all of it in the store.
+
+    evaluations → step() → transitions → groups of the routes → flush() → outbox → channels
+
+Everything happens in memory first, on the event loop, and is then written in one transaction: states, what each
+channel knows, outbox, history. Only what is written goes to a channel. Killed at any point, the next process goes on
+from there: what was to be told is told, and the one thing that can come twice is what a receiver has taken just before
+the kill; it carries the same key. When the store cannot be written, it goes on from memory, and the messages say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pytest_sergas.channels import Channel
+from pytest_sergas.channels.registry import create
+from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
+from pytest_sergas.config.routes import RoutesSettings, routing
+from pytest_sergas.core import delivery
+from pytest_sergas.core.alerts import Alert, AlertLevel, Evaluation, State, Transition, removed, step
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.delivery import Arrival, Decision, Flush, Group, Why
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.routes import Route, Router
+from pytest_sergas.core.series import Labels
+from pytest_sergas.core.silences import Muting, Silence, Window
+from pytest_sergas.engine import alert_rows, clock
+from pytest_sergas.engine.alert_history import AlertHistory
+from pytest_sergas.engine.journal import Journal
+from pytest_sergas.engine.outbox import Outbox
+from pytest_sergas.engine.store import Store
+
+SILENCES_LIMIT = 1_000
+_RETRY_S = 10.0  # until the store is written again that could not be
+SILENCES_KEPT_S = 5 * 86_400.0  # after their end, so that one can see what was silenced
+
+HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
+    {
+        "sergas_alerts": ("gauge", "Alerts by state and level."),
+        "sergas_alert_transitions_total": ("counter", "Alerts that began to fire and that ended, since the start."),
+        "sergas_alerts_not_told_total": ("counter", "Verdicts that a channel is not told about an alert, by reason."),
+        "sergas_notifications_total": ("counter", "Attempts to send by channel and result."),
+        "sergas_notifications_waiting": ("gauge", "Notifications that a channel's receiver has not taken yet."),
+        "sergas_notifications_held": ("gauge", "Notifications that the cap of a channel holds back for a summary."),
+        "sergas_silences": ("gauge", "Silences in force."),
+        "sergas_alerting_from_memory": ("gauge", "1 while the store cannot be written and alerting goes on without."),
+    }
+)
+
+
+class SilenceRefusedError(Exception):
+    """The silence cannot be taken; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What alerting is to do, judged: channels that exist, routes that name them."""
+
+    channels: tuple[tuple[ChannelSettings, Channel], ...] = ()
+    routes: tuple[Route, ...] = ()
+    maintenance: tuple[Window, ...] = ()
+    external_url: str = ""
+
+
+def plan(channels: ChannelsSettings, routes: RoutesSettings, root: Path, external_url: str) -> Planned:
+    """Return what the configuration asks for.
+
+    Raises:
+        ConfigurationError: with every fault of the channels, or of the routes.
+    """
+    made = create(channels.channels, root)
+    names = tuple(entry.name for entry in channels.channels)
+    return Planned(
+        tuple(zip(channels.channels, made, strict=True)), routing(routes, names), routes.maintenance, external_url
+    )
+
+
+@dataclass(slots=True)
+class _State:
+    """What is followed; `Alerting` alone changes it.
+
+    Attributes:
+        alerts: rule → labels → alert that is pending or firing.
+        rules: labels → the rules of which an alert with them fires.
+        groups: by their key.
+    """
+
+    alerts: dict[str, Mapping[Labels, Alert]] = field(default_factory=dict)
+    rules: dict[Labels, set[str]] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
+
+
+class Alerting:
+    """Follows alerts and delivers; everything is called on the event loop on which `start` was called.
+
+    Args:
+        planned: comes from `plan`.
+        store: outlives this object.
+        read_clock: reads both clocks.
+    """
+
+    def __init__(self, planned: Planned, store: Store, read_clock: Callable[[], Now]) -> None:
+        self._planned = planned
+        self._store = store
+        self._clock = read_clock
+        self._journal = Journal(store)
+        self.history = AlertHistory(self._journal, store)
+        self._outbox = Outbox(self._journal, planned.external_url, read_clock)
+        self._outbox.on_room = self._wake
+        self._state = _State()
+        self._router = Router(planned.routes)
+        self._muting = Muting()
+        self._orphans: set[str] = set()  # keys of groups that have alerts which come to other groups now
+        self._changed = asyncio.Event()
+        self._ticking: asyncio.Task[None] | None = None
+        self._transitions: Counter[str] = Counter()
+        self._not_told: Counter[str] = Counter()
+        self._take(planned)
+
+    # Life
+
+    async def start(self) -> None:
+        """Go on from what the store has, and begin to deliver.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        now = self._clock()
+        kept = await self._store.read(lambda connection: alert_rows.load(connection, now))
+        rows = await self._store.read(self._outbox.load)
+        await self.history.start()
+        state = self._state
+        for alert in kept.alerts:
+            state.alerts[alert.rule] = {**state.alerts.get(alert.rule, {}), alert.labels: alert}
+            if alert.state is State.FIRING:
+                state.rules.setdefault(alert.labels, set()).add(alert.rule)
+        state.groups = {group.key: group for group in kept.groups}
+        state.silences = {silence.id: silence for silence in kept.silences}
+        self._outbox.take(rows, now)
+        self._mute()
+        self._route_again(now)
+        await self._settle(now)
+        self._outbox.start()
+        self._ticking = asyncio.create_task(self._tick_for_ever(), name="alerting")
+
+    def follow(self, planned: Planned) -> None:
+        """Go on with other channels, routes and windows; alerts keep their states, and channels what they know."""
+        self._take(planned)
+        self._mute()
+        self._route_again(self._clock())
+        self._wake()
+
+    async def stop(self) -> None:
+        """Deliver nothing more; what waits is delivered by the next process."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        await self._outbox.stop()
+        await self._journal.commit()
+
+    # What rules do
+
+    async def took_place(self, evaluations: Sequence[Evaluation]) -> tuple[Alert, ...]:
+        """Take what evaluations of rules found; return the alerts that begin to fire.
+
+        It returns when all of it is durable, or when the store has failed: then it is kept in memory, and delivered.
+        """
+        firing: list[Alert] = []
+        now = self._clock()
+        for evaluation in evaluations:
+            before = self._state.alerts.get(evaluation.rule, {})
+            if not before and not evaluation.active:
+                continue
+            after = step(before, evaluation)
+            self._change(evaluation.rule, before, after.alerts, after.transitions)
+            firing += [change.alert for change in after.transitions if change.alert.state is State.FIRING]
+        self._wake()
+        await self._settle(now)
+        return tuple(firing)
+
+    async def keep_rules(self, rules: frozenset[str]) -> None:
+        """End the alerts of all other rules: they are not in the rule files any more."""
+        now = self._clock()
+        for rule in self._state.alerts.keys() - rules:
+            before = self._state.alerts[rule]
+            self._change(rule, before, {}, removed(before, now).transitions)
+        self._wake()
+        await self._settle(now)
+
+    # What people do
+
+    async def silence(self, silence: Silence) -> None:
+        """Put a silence in force, or change the one with its id; it is durable when this returns, if the store is.
+
+        Raises:
+            SilenceRefusedError: there are too many.
+        """
+        if silence.id not in self._state.silences and len(self._state.silences) >= SILENCES_LIMIT:
+            raise SilenceRefusedError(f"there are {SILENCES_LIMIT} silences, the most that are kept; end some first")
+        self._state.silences[silence.id] = silence
+        alert_rows.put_silence(self._journal, silence)
+        await self._silences_changed()
+
+    async def unsilence(self, silence_id: str) -> bool:
+        """End a silence; return whether there was one with this id that had not ended."""
+        silence = self._state.silences.get(silence_id)
+        if silence is None:
+            return False
+        del self._state.silences[silence_id]
+        alert_rows.delete_silence(self._journal, silence_id)
+        await self._silences_changed()
+        return silence.ends_s > self._clock().wall_s
+
+    # Questions
+
+    def alerts(self) -> list[Alert]:
+        """Return the alerts that are pending or firing, the worst first."""
+        found = [alert for alerts in self._state.alerts.values() for alert in alerts.values()]
+        return sorted(found, key=lambda alert: (alert.state is not State.FIRING, -alert.level.rank, alert.labels))
+
+    def muted(self, alert: Alert, now: Now) -> str:
+        """Return what silences ``alert`` now, or ""."""
+        muted = self._muting.at(now.wall_s)(alert.labels)
+        return muted.by if muted else ""
+
+    def silences(self) -> list[Silence]:
+        """Return the silences, the one that ends last first."""
+        return sorted(self._state.silences.values(), key=lambda silence: -silence.ends_s)
+
+    def routes(self, labels: Labels) -> tuple[Route, ...]:
+        """Return the routes that an alert with ``labels`` takes."""
+        return self._router.find(labels)
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many alerts fire: in all, by level and by source."""
+        firing = [alert for alert in self.alerts() if alert.state is State.FIRING]
+        return {
+            "total_active": len(firing),
+            "by_level": dict(Counter(alert.level.value for alert in firing)),
+            "by_source": dict(Counter(alert.source or alert.name for alert in firing)),
+        }
+
+    def families(self, now: Now) -> tuple[Family, ...]:
+        """Return the metrics of alerting."""
+        alerts = Counter((alert.state.value, alert.level.value) for alert in self.alerts())
+        both = [(state.value, level.value) for state in (State.PENDING, State.FIRING) for level in AlertLevel]
+        samples: dict[str, list[Sample]] = {
+            "sergas_alerts": [
+                Sample((("state", state), ("level", level)), alerts[state, level]) for state, level in both
+            ],
+            "sergas_alert_transitions_total": [
+                Sample((("state", state.value),), self._transitions[state]) for state in (State.FIRING, State.RESOLVED)
+            ],
+            "sergas_alerts_not_told_total": [
+                Sample((("reason", why),), count) for why, count in sorted(self._not_told.items())
+            ],
+            "sergas_notifications_total": [
+                Sample((("channel", name), ("result", result)), counts.get(result, 0))
+                for name, counts in self._outbox.counts().items()
+                for result in ("delivered", "failed", "retried")
+            ],
+            "sergas_notifications_waiting": _by_channel(self._outbox.waiting()),
+            "sergas_notifications_held": _by_channel(self._outbox.held()),
+            "sergas_silences": [
+                Sample((), sum(silence.is_active(now.wall_s) for silence in self._state.silences.values()))
+            ],
+            "sergas_alerting_from_memory": [Sample((), float(self._journal.is_failing))],
+        }
+        return tuple(Family(name, *HELP[name], tuple(found)) for name, found in samples.items())
+
+    # Changing
+
+    def _take(self, planned: Planned) -> None:
+        self._planned = planned
+        self._router = Router(planned.routes)
+        self._outbox.external_url = planned.external_url
+        self._outbox.follow(planned.channels)
+
+    def _change(
+        self,
+        rule: str,
+        before: Mapping[Labels, Alert],
+        after: Mapping[Labels, Alert],
+        transitions: Iterable[Transition],
+    ) -> None:
+        """Take the new alerts of one rule, and tell the groups what begins and what ends."""
+        if after:
+            self._state.alerts[rule] = after
+        else:
+            self._state.alerts.pop(rule, None)
+        for labels, alert in after.items():
+            earlier = before.get(labels)
+            if earlier is None or (earlier.state, earlier.ended) != (alert.state, alert.ended):
+                alert_rows.put_alert(self._journal, alert, is_over=False)
+        arrivals: dict[str, tuple[Route, list[Arrival]]] = {}
+        for change in transitions:
+            alert = change.alert
+            if alert.state in {State.INACTIVE, State.RESOLVED}:
+                alert_rows.put_alert(self._journal, alert, is_over=True)
+            if alert.state in {State.FIRING, State.RESOLVED}:
+                self._transitions[alert.state] += 1
+                self.history.transition(alert)
+                self._arrive(alert, arrivals)
+        now = self._clock()
+        for key, (route, found) in arrivals.items():
+            self._put(delivery.arrived(self._state.groups[key], route, found, now))
+
+    def _arrive(self, alert: Alert, arrivals: dict[str, tuple[Route, list[Arrival]]]) -> None:
+        """Add an alert that begins or ends to ``arrivals`` of the groups that it concerns."""
+        rules = self._state.rules.setdefault(alert.labels, set())
+        if alert.state is State.FIRING:
+            rules.add(alert.rule)
+        else:
+            rules.discard(alert.rule)
+            if rules:
+                return  # another rule says the same
+            del self._state.rules[alert.labels]
+        arrival = _arrival(alert)
+        routes = self._router.find(alert.labels)
+        if not routes and alert.state is State.FIRING:
+            self._not_told[Why.NO_ROUTE] += 1
+            nobody = Decision(alert.notified(), "", Why.NO_ROUTE, source=alert.source)
+            self.history.decided(nobody, self._clock().wall_s)
+        concerned = {}
+        for route in routes:
+            group = Group(route.name, route.group_labels(alert.labels))
+            self._state.groups.setdefault(group.key, group)
+            concerned[group.key] = route
+        if alert.state is State.RESOLVED:
+            # A group of a route that is gone, or takes other alerts now, owes its end all the same.
+            for key in self._orphans - concerned.keys():
+                orphan = self._state.groups.get(key)
+                if orphan is not None and alert.labels in orphan.entries:
+                    concerned[key] = self._route_of(orphan)
+        for key, route in concerned.items():
+            arrivals.setdefault(key, (route, []))[1].append(arrival)
+
+    def _route_again(self, now: Now) -> None:
+        """Bring every firing alert to the groups of the routes in force, and look at all groups."""
+        for alerts in list(self._state.alerts.values()):
+            for alert in alerts.values():
+                if alert.state is not State.FIRING:
+                    continue
+                for route in self._router.find(alert.labels):
+                    fresh = Group(route.name, route.group_labels(alert.labels))
+                    group = self._state.groups.get(fresh.key, fresh)
+                    if alert.labels not in group.entries:
+                        self._put(delivery.arrived(group, route, [_arrival(alert)], now))
+        self._orphans = {key for key, group in self._state.groups.items() if self._is_orphan(group)}
+        self._look_at_all(now)
+
+    def _is_orphan(self, group: Group) -> bool:
+        """Whether the group has alerts that the routes in force would not bring to it."""
+        route = self._router.routes.get(group.route)
+        return route is None or any(
+            route not in self._router.find(labels) or route.group_labels(labels) != group.labels
+            for labels in group.entries
+        )
+
+    def _look_at_all(self, now: Now) -> None:
+        groups = self._state.groups
+        for key, group in groups.items():
+            soon_s = now.monotonic_s + self._route_of(group).group_wait_s
+            groups[key] = replace(group, due_s=min(group.due_s, soon_s))
+
+    def _route_of(self, group: Group) -> Route:
+        """Return the group's route; one that is gone tells nobody anything new, and ends what was told."""
+        return self._router.routes.get(group.route) or Route(group.route, group_wait_s=0.0)
+
+    def _put(self, after: Group) -> None:
+        key = after.key
+        alert_rows.put_group(self._journal, self._state.groups.get(key), after)
+        if after.entries:
+            self._state.groups[key] = after
+        else:
+            self._state.groups.pop(key, None)
+
+    def _mute(self) -> None:
+        self._muting = Muting(self._state.silences.values(), self._planned.maintenance, clock.offset_s)
+
+    async def _silences_changed(self) -> None:
+        self._mute()
+        now = self._clock()
+        self._look_at_all(now)
+        self._wake()
+        await self._settle(now)
+
+    # Delivering
+
+    async def _settle(self, now: Now) -> None:
+        """Look at what is due, write everything, and let go what has to be sent."""
+        muted = self._muting.at(now.wall_s)
+        receivers = self._outbox.receivers
+        for group in [group for group in self._state.groups.values() if group.due_s <= now.monotonic_s]:
+            found = delivery.flush(group, self._route_of(group), receivers, now, muted)
+            self._deliver(found, now)
+            self._put(found.group)
+        self._outbox.release_held(now)
+        stored = await self._journal.commit()
+        self._outbox.release(stored=stored)
+
+    def _deliver(self, found: Flush, now: Now) -> None:
+        keys = {draft.channel: self._outbox.add(draft, found.group, now) for draft in found.drafts}
+        for decision in found.decisions:
+            key, held = "", None
+            if decision.why.tells:
+                key, held = keys[decision.channel].get(decision.alert.labels, ("", None))
+            if held is not None or not decision.why.tells:
+                self._not_told[held or decision.why] += 1
+            self.history.decided(decision, now.wall_s, key=key, held=held)
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            now = self._clock()
+            next_s = min((group.due_s for group in self._state.groups.values()), default=inf)
+            wait_s = min(next_s, self._outbox.next_s(now)) - now.monotonic_s
+            wait_s = min(wait_s, _RETRY_S) if self._journal.is_failing else wait_s
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), max(0.0, min(wait_s, 3600.0)))
+            self._changed.clear()
+            now = self._clock()
+            self._forget_silences(now)
+            await self._settle(now)
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    def _forget_silences(self, now: Now) -> None:
+        old = [one.id for one in self._state.silences.values() if one.ends_s + SILENCES_KEPT_S < now.wall_s]
+        for silence_id in old:
+            del self._state.silences[silence_id]
+            alert_rows.delete_silence(self._journal, silence_id)
+
+
+def _arrival(alert: Alert) -> Arrival:
+    return Arrival(alert.notified(), alert.fired or alert.active, alert.cooldown_s, alert.source)
+
+
+def _by_channel(counts: Mapping[str, int]) -> list[Sample]:
+    return [Sample((("channel", name),), count) for name, count in counts.items()]

@@ -1,0 +1,333 @@
+"""The outbox: notifications on their way, each kept in the store until its receiver has taken it.
+
+Every channel has a line and a task of its own: one that hangs delays no other. A notification is `add`ed together with
+the transition that caused it, committed with it, and `release`d only then. What a receiver has not taken is tried again
+with growing waits, in order; a final refusal, or a day of trying, ends it, which history and log say. More than the
+cap of a channel allows is held back, in the store as well, and becomes one summary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from pytest_sergas.channels import Channel
+from pytest_sergas.channels.sender import Sender
+from pytest_sergas.config.channels import ChannelSettings
+from pytest_sergas.core.clock import Now, restored
+from pytest_sergas.core.delivery import (
+    BACKLOG,
+    GIVE_UP_S,
+    MINUTE_S,
+    Draft,
+    Group,
+    Receiver,
+    Traffic,
+    Why,
+    hold_back,
+    is_critical,
+    pieces,
+    retry_s,
+    room_at,
+    summarised,
+)
+from pytest_sergas.core.messages import Notification, Notified, Status, decode, encode
+from pytest_sergas.core.series import Labels
+from pytest_sergas.engine.journal import Journal, Row
+from pytest_sergas.errors import FinalError, TemporaryError
+
+LOG = logging.getLogger(__name__)
+
+WAITING, HELD, DELIVERED, FAILED, SUMMARISED = "waiting", "held", "delivered", "failed", "summarised"
+FROM_MEMORY = "the sidecar cannot write its store: this was sent from memory and may come again after a restart"
+
+_PUT = "INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT * FROM notifications WHERE state IN ('waiting', 'held') ORDER BY id"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One notification on its way.
+
+    Attributes:
+        id: its place in the order.
+        made: when it was made.
+        attempts: how often it was tried.
+        result: what came of the latest attempt.
+    """
+
+    id: int
+    notification: Notification
+    made: Now
+    attempts: int = 0
+    result: str = ""
+
+
+@dataclass(slots=True)
+class _Line:
+    """One channel with what waits for it."""
+
+    receiver: Receiver
+    sender: Sender
+    timeout_s: float
+    waiting: deque[Item] = field(default_factory=deque)
+    held: list[Item] = field(default_factory=list)
+    unreleased: int = 0
+    sent_s: deque[float] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def traffic(self) -> Traffic:
+        return Traffic(self.sent_s, len(self.waiting) + self.unreleased, bool(self.held))
+
+
+class Outbox:
+    """Notifications on their way to channels.
+
+    Args:
+        journal: what is written with the next commit.
+        external_url: where people reach the sidecar, or "".
+        clock: reads both clocks.
+    """
+
+    def __init__(self, journal: Journal, external_url: str, clock: Callable[[], Now]) -> None:
+        self.external_url = external_url
+        self._journal = journal
+        self._clock = clock
+        self._lines: dict[str, _Line] = {}
+        self._fresh: list[tuple[_Line, Item]] = []
+        self._next_id = 1
+        self._is_running = False
+        self.on_room: Callable[[], None] = lambda: None
+
+    @property
+    def receivers(self) -> Mapping[str, Receiver]:
+        return {name: line.receiver for name, line in self._lines.items()}
+
+    def follow(self, channels: Iterable[tuple[ChannelSettings, Channel]]) -> None:
+        """Go on with these channels; what waits for one that stays stays, what waits for another has failed."""
+        before, self._lines = self._lines, {}
+        for settings, channel in channels:
+            receiver = Receiver(settings.name, settings.max_alerts_per_minute, channel.resend_s, settings.send_resolved)
+            line = _Line(receiver, Sender(channel), settings.timeout)
+            if (earlier := before.pop(settings.name, None)) is not None:
+                line.waiting, line.held, line.sent_s = earlier.waiting, earlier.held, earlier.sent_s
+                line.counts = earlier.counts
+                self._cancel(earlier)
+            self._lines[settings.name] = line
+            if self._is_running:
+                self._start(line)
+        for line in before.values():
+            self._cancel(line)
+            for item in (*line.waiting, *line.held):
+                self._write(line.receiver.name, item, FAILED, "the channel is not in the configuration any more")
+
+    def load(self, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+        """Return the rows of what waits, for `take`."""
+        last = connection.execute("SELECT coalesce(max(id), 0) FROM notifications").fetchone()[0]
+        self._next_id = last + 1
+        return connection.execute(_SELECT).fetchall()
+
+    def take(self, rows: Sequence[tuple[object, ...]], now: Now) -> None:
+        """Take what an earlier process left; what it sent during the last minute counts for the cap only roughly."""
+        for id_, _, channel, state, made_s, _, attempts, result, body in rows:
+            assert isinstance(id_, int) and isinstance(attempts, int) and isinstance(made_s, float)  # noqa: S101, PT018
+            item = Item(id_, decode(str(body)), restored(made_s, now), attempts, str(result))
+            line = self._lines.get(str(channel))
+            if line is None:
+                self._write(str(channel), item, FAILED, "the channel is not in the configuration any more")
+            elif state == HELD:
+                line.held.append(item)
+            else:
+                line.waiting.append(item)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._is_running = True
+        for line in self._lines.values():
+            self._start(line)
+
+    async def stop(self) -> None:
+        """Send nothing more; what is under way is sent again by the next process."""
+        self._is_running = False
+        tasks = [line.task for line in self._lines.values() if line.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Adding
+
+    def add(self, draft: Draft, group: Group, now: Now) -> dict[Labels, tuple[str, Why | None]]:
+        """Take what a channel has to be told; return for each alert the key, and why it is held back or None.
+
+        It goes with `release`, after the commit.
+        """
+        line = self._lines[draft.channel]
+        if draft.is_resent and (line.waiting or line.unreleased):
+            return {}  # the receiver is not there, and what waits tells it all that it has to know
+        why = hold_back(line.receiver, line.traffic(), now.monotonic_s, critical=is_critical(draft.alerts))
+        keys: dict[Labels, tuple[str, Why | None]] = {}
+        for alerts in pieces(draft.alerts):
+            notification = Notification(
+                alerts=alerts,
+                group_labels=group.labels,
+                receiver=draft.channel,
+                status=_status(alerts),
+                key=uuid.uuid4().hex,
+                group_key=group.key,
+                external_url=self.external_url,
+                note=draft.note,
+            )
+            keys |= dict.fromkeys((alert.labels for alert in alerts), (notification.key, why))
+            self._enqueue(line, notification, now, held=why is not None)
+        if why is None:
+            self._count(line, now)
+        return keys
+
+    def release_held(self, now: Now) -> None:
+        """Make a summary of what is held back wherever there is room for one."""
+        for line in self._lines.values():
+            if self._summary_at(line, now) <= now.monotonic_s:
+                self._summarise(line, now)
+
+    def next_s(self, now: Now) -> float:
+        """Return when `release_held` has something to do, on the monotonic clock."""
+        return min((self._summary_at(line, now) for line in self._lines.values()), default=inf)
+
+    def release(self, *, stored: bool) -> None:
+        """Let go what was added; ``stored`` says whether it is durable."""
+        fresh, self._fresh = self._fresh, []
+        for line, item in fresh:
+            line.unreleased -= 1
+            note = "; ".join(filter(None, (item.notification.note, "" if stored else FROM_MEMORY)))
+            line.waiting.append(replace(item, notification=replace(item.notification, note=note)))
+            line.arrived.set()
+
+    def waiting(self) -> dict[str, int]:
+        """Return channel → how many notifications its receiver has not taken yet."""
+        return {name: len(line.waiting) + line.unreleased for name, line in self._lines.items()}
+
+    def held(self) -> dict[str, int]:
+        """Return channel → how many notifications are held back."""
+        return {name: len(line.held) for name, line in self._lines.items()}
+
+    def counts(self) -> dict[str, Mapping[str, int]]:
+        """Return channel → result → how many attempts had it since the start."""
+        return {name: line.counts for name, line in self._lines.items()}
+
+    def _enqueue(self, line: _Line, notification: Notification, now: Now, *, held: bool) -> None:
+        item = Item(self._next_id, notification, now)
+        self._next_id += 1
+        self._write(line.receiver.name, item, HELD if held else WAITING, "")
+        if held:
+            line.held.append(item)
+        else:
+            line.unreleased += 1
+            self._fresh.append((line, item))
+
+    def _count(self, line: _Line, now: Now) -> None:
+        line.sent_s.append(now.monotonic_s)
+        while line.sent_s[0] <= now.monotonic_s - MINUTE_S:
+            line.sent_s.popleft()
+
+    def _summary_at(self, line: _Line, now: Now) -> float:
+        if not line.held or len(line.waiting) + line.unreleased >= BACKLOG:
+            return inf
+        return room_at(line.receiver, line.sent_s, now.monotonic_s)
+
+    def _summarise(self, line: _Line, now: Now) -> None:
+        held, line.held = line.held, []
+        first = held[0].notification
+        for alerts in pieces(summarised(item.notification for item in held)):
+            summary = replace(
+                first,
+                alerts=alerts,
+                group_labels=(),
+                status=_status(alerts),
+                key=uuid.uuid4().hex,
+                group_key=f"summary:{line.receiver.name}",
+                held_back=len(held),
+                note="",
+            )
+            self._enqueue(line, summary, now, held=False)
+            for item in held:
+                self._write(line.receiver.name, item, SUMMARISED, f"in the summary {summary.key}")
+        self._count(line, now)
+
+    # Sending
+
+    def _start(self, line: _Line) -> None:
+        line.arrived.set()
+        line.task = asyncio.create_task(self._send_for_ever(line), name=f"channel {line.receiver.name}")
+
+    def _cancel(self, line: _Line) -> None:
+        if line.task is not None:
+            line.task.cancel()
+
+    async def _send_for_ever(self, line: _Line) -> None:
+        while True:
+            await line.arrived.wait()
+            line.arrived.clear()
+            while line.waiting:
+                await self._attempt(line, line.waiting[0])
+
+    async def _attempt(self, line: _Line, item: Item) -> None:
+        """Try to send ``item``, the first that waits; after a temporary failure, wait."""
+        item = replace(item, attempts=item.attempts + 1)
+        name = line.receiver.name
+        try:
+            answer = await line.sender.send(item.notification, timeout_s=line.timeout_s)
+        except TemporaryError as error:
+            if self._clock().monotonic_s - item.made.monotonic_s < GIVE_UP_S:
+                wait_s = retry_s(item.attempts, random.random(), error.retry_after_s)  # noqa: S311  no secret
+                item = replace(item, result=str(error))
+                line.waiting[0] = item
+                line.counts["retried"] += 1
+                LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
+                self._write(name, item, WAITING, str(error))
+                await self._journal.commit()
+                await asyncio.sleep(wait_s)
+                return
+            self._fail(line, item, f"given up after a day: {error}")
+        except FinalError as error:
+            self._fail(line, item, str(error))
+        else:
+            line.waiting.popleft()
+            line.counts[DELIVERED] += 1
+            self._write(line.receiver.name, item, DELIVERED, answer)
+        await self._journal.commit()
+        if line.held:
+            self.on_room()
+
+    def _fail(self, line: _Line, item: Item, text: str) -> None:
+        line.waiting.popleft()
+        line.counts[FAILED] += 1
+        LOG.error(
+            "channel %s: a notification about %d alerts was not delivered: %s",
+            line.receiver.name,
+            len(item.notification.alerts),
+            text,
+        )
+        self._write(line.receiver.name, item, FAILED, text)
+
+    # Rows
+
+    def _write(self, channel: str, item: Item, state: str, result: str) -> None:
+        is_over = state not in {WAITING, HELD}
+        finished_s = self._clock().wall_s if is_over else None
+        body = "" if is_over else encode(item.notification)
+        key = item.notification.key
+        values = (item.id, key, channel, state, item.made.wall_s, finished_s, item.attempts, result, body)
+        self._journal.put(("notification", key), Row(_PUT, values))
+
+
+def _status(alerts: Sequence[Notified]) -> Status:
+    return "firing" if any(alert.status == "firing" for alert in alerts) else "resolved"

@@ -1,0 +1,564 @@
+"""What is told to whom and when, and why not: played in virtual time, with one group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.delivery import (
+    BACKLOG,
+    Arrival,
+    Draft,
+    Group,
+    Receiver,
+    Traffic,
+    Why,
+    arrived,
+    flush,
+    hold_back,
+    identity,
+    pieces,
+    retry_s,
+    room_at,
+    summarised,
+)
+from pytest_sergas.core.messages import Notification, Notified, fingerprint
+from pytest_sergas.core.routes import Escalation, Route
+from pytest_sergas.core.series import Labels
+from pytest_sergas.core.silences import Muted
+
+pytestmark = pytest.mark.unit
+
+WALL_S = 1_700_000_000.0
+ROUTE = Route("all", channels=("chat",), group_wait_s=2, group_interval_s=30, repeat_interval_s=3600, cooldown_s=300)
+CHAT, PHONE = Receiver("chat"), Receiver("phone")
+
+
+def at(second: float) -> Now:
+    return Now(second, WALL_S + second)
+
+
+def labels(name: str, level: str = "warning") -> Labels:
+    return (("alertname", name), ("severity", level))
+
+
+def notified(name: str, level: str = "warning", *, over_s: float | None = None, from_s: float = 0) -> Notified:
+    return Notified(
+        labels(name, level),
+        (),
+        "firing" if over_s is None else "resolved",
+        WALL_S + from_s,
+        None if over_s is None else WALL_S + over_s,
+        "" if over_s is None else "condition_false",
+        1.0,
+        fingerprint(labels(name, level)),
+        level,
+    )
+
+
+def never(_: Labels) -> Muted | None:
+    return None
+
+
+@dataclass
+class Play:
+    """One group that is looked at whenever it is due; what is told is noted as ``time channel: A firing, B over``."""
+
+    route: Route = ROUTE
+    receivers: Mapping[str, Receiver] = field(default_factory=lambda: {"chat": CHAT, "phone": PHONE})
+    group: Group = field(default_factory=lambda: Group("all", ()))
+    second: float = 0.0
+    muted: Callable[[Labels], Muted | None] = never
+    told: list[str] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+
+    def fire(self, *names: str, level: str = "warning", cooldown_s: float | None = None) -> None:
+        self.arrive(*(Arrival(notified(name, level), at(self.second), cooldown_s) for name in names))
+
+    def end(self, *names: str, level: str = "warning") -> None:
+        self.arrive(*(Arrival(notified(name, level, over_s=self.second), at(self.second)) for name in names))
+
+    def arrive(self, *arrivals: Arrival) -> None:
+        self.group = arrived(self.group, self.route, arrivals, at(self.second))
+        self.until(self.second)
+
+    def until(self, second: float) -> None:
+        for _ in range(10_000):
+            if self.group.due_s > second:
+                break
+            self.second = max(self.second, self.group.due_s)
+            self.look()
+        else:
+            pytest.fail(f"it is due for ever at {self.second}")
+        self.second = second
+
+    def look(self) -> None:
+        found = flush(self.group, self.route, self.receivers, at(self.second), self.muted)
+        self.group = found.group
+        self.drafts += found.drafts
+        for draft in found.drafts:
+            what = ", ".join(f"{one.name} {'fires' if one.status == 'firing' else 'over'}" for one in draft.alerts)
+            self.told.append(f"{self.second:g} {draft.channel}: {what}")
+        self.why += [f"{self.second:g} {one.alert.name} {one.channel} {one.why}" for one in found.decisions]
+
+
+def test_alerts_that_fire_within_the_wait_are_one_message() -> None:
+    play = Play()
+    play.fire("A", "B")
+    play.until(1)
+    play.fire("C")
+    play.until(60)
+
+    assert play.told == ["2 chat: A fires, B fires, C fires"]
+
+
+def test_wait_of_zero_tells_at_once() -> None:
+    play = Play(replace(ROUTE, group_wait_s=0))
+    play.fire("A")
+
+    assert play.told == ["0 chat: A fires"]
+
+
+def test_group_is_not_told_again_within_its_interval() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(5)
+    play.fire("B")
+    play.until(60)
+
+    assert play.told == ["2 chat: A fires", "32 chat: A fires, B fires"]
+
+
+def test_what_still_fires_is_repeated_and_nothing_else_is() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(8000)
+
+    assert play.told == ["2 chat: A fires", "3602 chat: A fires", "7202 chat: A fires"]
+    assert play.why == ["2 A chat new", "3602 A chat repeat", "7202 A chat repeat"]
+
+
+def test_end_is_told_once_with_what_still_fires() -> None:
+    play = Play()
+    play.fire("A", "B")
+    play.until(100)
+    play.end("A")
+    play.until(200)
+
+    assert play.told == ["2 chat: A fires, B fires", "102 chat: B fires, A over"]
+
+
+def test_end_of_what_nobody_was_told_is_not_told() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(1)
+    play.end("A")
+    play.until(60)
+
+    assert play.told == []
+    assert play.why == ["2 A chat over_before_it_was_told"]
+    assert play.group.entries == {}
+
+
+def test_group_is_forgotten_when_everything_in_it_is_over() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(100)
+    play.end("A")
+    play.until(1000)
+
+    assert play.group.entries == {}
+
+
+# Cooldown
+
+
+def test_flapping_alert_is_told_once_in_a_cooldown() -> None:
+    play = Play(replace(ROUTE, group_wait_s=0, group_interval_s=0))
+    for second in range(0, 300, 20):
+        play.until(second)
+        play.fire("A")
+        play.until(second + 10)
+        play.end("A")
+    play.until(1000)
+
+    assert play.told == ["0 chat: A fires", "10 chat: A over"]
+
+
+def test_alert_that_still_fires_after_the_cooldown_is_told_then() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(50)
+    play.end("A")
+    play.until(100)
+    play.fire("A")
+    play.until(400)
+
+    assert play.told == ["2 chat: A fires", "52 chat: A over", "302 chat: A fires"]
+    assert play.why == ["2 A chat new", "52 A chat resolved", "102 A chat cooldown", "302 A chat new"]
+
+
+def test_cooldown_never_delays_an_end() -> None:
+    play = Play(replace(ROUTE, group_wait_s=0, group_interval_s=0))
+    play.fire("A", cooldown_s=86_400)
+    play.until(10)
+    play.end("A")
+
+    assert play.told == ["0 chat: A fires", "10 chat: A over"]
+
+
+def test_rise_in_severity_passes_cooldown_and_waiting() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(10)
+    play.end("A")
+    play.fire("A", level="critical")
+
+    assert play.told == ["2 chat: A fires", "10 chat: A fires, A over"]
+    assert play.why[1:] == ["10 A chat resolved", "10 A chat severity_rise"]
+
+
+def test_rise_after_an_end_passes_the_cooldown() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(10)
+    play.end("A")
+    play.until(100)
+    play.fire("A", level="error")
+
+    assert play.told[-1] == "100 chat: A fires"
+    assert play.why[-1] == "100 A chat severity_rise"
+
+
+def test_alert_that_becomes_less_severe_is_not_taken_for_over() -> None:
+    play = Play()
+    play.fire("A", level="critical")
+    play.until(40)
+    play.end("A", level="critical")
+    play.fire("A", level="warning")
+    play.until(60)
+
+    assert play.told[-1] == "42 chat: A fires, A over"
+
+
+def test_cooldown_of_a_rule_is_its_repeat_interval_and_least_gap() -> None:
+    play = Play(replace(ROUTE, group_wait_s=0, group_interval_s=0))
+    play.fire("A", cooldown_s=60)
+    play.until(130)
+    play.end("A")
+    play.fire("A", cooldown_s=60)
+    play.until(200)
+
+    assert play.told == [
+        "0 chat: A fires",
+        "60 chat: A fires",
+        "120 chat: A fires",
+        "130 chat: A over",
+        "180 chat: A fires",
+    ]
+
+
+def test_identity_is_the_labels_without_severity() -> None:
+    assert identity(labels("A", "info")) == identity(labels("A", "critical")) == (("alertname", "A"),)
+
+
+# Silences
+
+
+def silenced_until(second: float) -> Callable[[Labels], Muted | None]:
+    return lambda _: Muted("silence s", WALL_S + second)
+
+
+def test_silenced_alert_is_not_told_and_the_reason_names_the_silence() -> None:
+    play = Play(muted=silenced_until(1000))
+    play.fire("A")
+    play.until(500)
+    found = flush(play.group, ROUTE, {"chat": CHAT}, at(500), play.muted)
+
+    assert play.told == []
+    assert play.why == ["2 A chat silenced"]
+    assert found.decisions == ()  # said once
+
+
+def test_decision_about_a_silenced_alert_names_the_silence() -> None:
+    group = arrived(Group("all", ()), ROUTE, [Arrival(notified("A"), at(0))], at(0))
+    [decision] = flush(group, ROUTE, {"chat": CHAT}, at(2), silenced_until(9)).decisions
+
+    assert (decision.why, decision.detail) == (Why.SILENCED, "silence s")
+
+
+def test_alert_that_fires_beyond_its_silence_is_told_then() -> None:
+    play = Play(muted=silenced_until(100))
+    play.fire("A")
+    play.until(99)
+    play.muted = never
+    play.until(200)
+
+    assert play.told == ["100 chat: A fires"]
+
+
+def test_expired_silence_notifies_again() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(50)
+    play.muted = silenced_until(100)
+    play.look()
+    play.until(99)
+    play.muted = never
+    play.until(200)
+
+    assert play.told == ["2 chat: A fires", "100 chat: A fires"]
+    assert play.why[-1] == "100 A chat silence_over"
+
+
+def test_silenced_alert_is_not_repeated() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(50)
+    play.muted = silenced_until(10_000)
+    play.until(9000)
+
+    assert play.told == ["2 chat: A fires"]
+
+
+def test_end_of_what_was_told_is_told_although_it_is_silenced() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(50)
+    play.muted = silenced_until(10_000)
+    play.end("A")
+    play.until(100)
+
+    assert play.told == ["2 chat: A fires", "52 chat: A over"]
+
+
+def test_end_of_a_silence_is_looked_for_within_a_minute_whatever_the_wall_clock_does() -> None:
+    group = arrived(Group("all", ()), ROUTE, [Arrival(notified("A"), at(0))], at(0))
+    found = flush(group, ROUTE, {"chat": CHAT}, Now(2, WALL_S - 86_400), silenced_until(100))
+
+    assert found.group.due_s == 62
+
+
+# Escalation
+
+ESCALATING = replace(ROUTE, escalations=(Escalation(600, ("phone",)),))
+
+
+def test_alert_that_still_fires_after_a_time_is_escalated() -> None:
+    play = Play(ESCALATING)
+    play.fire("A")
+    play.until(1000)
+
+    assert play.told == ["2 chat: A fires", "600 phone: A fires"]
+    assert play.why[-1] == "600 A phone escalation"
+    assert play.drafts[-1].note == "still firing, therefore escalated"
+
+
+def test_alert_that_is_over_in_time_is_not_escalated() -> None:
+    play = Play(ESCALATING)
+    play.fire("A")
+    play.until(500)
+    play.end("A")
+    play.until(1000)
+
+    assert [line for line in play.told if "phone" in line] == []
+
+
+def test_those_to_whom_it_was_escalated_hear_of_the_end() -> None:
+    play = Play(ESCALATING)
+    play.fire("A")
+    play.until(700)
+    play.end("A")
+    play.until(1000)
+
+    assert play.told[-2:] == ["702 chat: A over", "702 phone: A over"]
+
+
+def test_silence_keeps_an_alert_from_being_escalated() -> None:
+    play = Play(ESCALATING)
+    play.fire("A")
+    play.until(500)
+    play.muted = silenced_until(10_000)
+    play.until(1000)
+
+    assert play.told == ["2 chat: A fires"]
+
+
+# Receivers
+
+
+def test_receiver_that_forgets_is_told_again_without_repeats_for_the_others() -> None:
+    play = Play(replace(ROUTE, channels=("chat", "phone")), {"chat": CHAT, "phone": replace(PHONE, resend_s=60)})
+    play.fire("A")
+    play.until(130)
+
+    assert play.told == ["2 chat: A fires", "2 phone: A fires", "62 phone: A fires", "122 phone: A fires"]
+    assert [draft.is_resent for draft in play.drafts] == [False, False, True, True]
+    assert play.why == ["2 A chat new", "2 A phone new"]  # history is not filled with it
+
+
+def test_receiver_that_forgets_knows_no_cooldown() -> None:
+    play = Play(replace(ROUTE, group_wait_s=0, group_interval_s=0), {"chat": replace(CHAT, resend_s=60)})
+    play.fire("A")
+    play.end("A")
+    play.fire("A")
+
+    assert play.told == ["0 chat: A fires", "0 chat: A over", "0 chat: A fires"]
+
+
+def test_receiver_that_wants_no_ends_gets_none() -> None:
+    play = Play(receivers={"chat": replace(CHAT, tells_resolved=False)})
+    play.fire("A")
+    play.until(50)
+    play.end("A")
+    play.until(1000)
+
+    assert play.told == ["2 chat: A fires"]
+    assert play.why[-1] == "52 A chat send_resolved_is_off"
+    assert play.group.entries == {}
+
+
+def test_channel_that_is_gone_is_not_owed_anything() -> None:
+    play = Play()
+    play.fire("A")
+    play.until(50)
+    play.receivers = {}
+    play.end("A")
+    play.until(100)
+
+    assert play.group.entries == {}
+
+
+def test_route_that_is_gone_still_ends_what_was_told() -> None:
+    play = Play()
+    play.fire("A", "B")
+    play.until(50)
+    play.route = Route("all", group_wait_s=0)
+    play.end("A")
+    play.until(100_000)
+
+    assert play.told == ["2 chat: A fires, B fires", "50 chat: A over"]
+
+
+def test_worst_alert_stands_first() -> None:
+    play = Play()
+    play.fire("A", level="info")
+    play.fire("Z", level="critical")
+    play.until(10)
+
+    assert play.told == ["2 chat: Z fires, A fires"]
+
+
+# The cap
+
+
+def test_cap_holds_back_what_is_more_in_a_minute() -> None:
+    sent = [float(second) for second in range(10)]
+
+    assert hold_back(CHAT, Traffic(sent[:9]), 9.0, critical=False) is None
+    assert hold_back(CHAT, Traffic(sent), 10.0, critical=False) is Why.CAP
+    assert hold_back(CHAT, Traffic(sent), 60.0, critical=False) is None
+
+
+def test_what_is_critical_is_never_held_back() -> None:
+    traffic = Traffic([0.0] * 100, BACKLOG, is_holding=True)
+
+    assert hold_back(CHAT, traffic, 1.0, critical=True) is None
+
+
+def test_what_comes_later_does_not_overtake_what_is_held_back() -> None:
+    assert hold_back(CHAT, Traffic((), 0, is_holding=True), 100.0, critical=False) is Why.CAP
+
+
+def test_channel_that_is_down_collects_a_summary() -> None:
+    assert hold_back(CHAT, Traffic((), BACKLOG), 0.0, critical=False) is Why.DOWN
+
+
+def test_cap_does_not_apply_to_a_receiver_that_forgets() -> None:
+    traffic = Traffic([0.0] * 100, BACKLOG, is_holding=True)
+
+    assert hold_back(replace(CHAT, resend_s=60), traffic, 1.0, critical=False) is None
+
+
+@given(st.lists(st.floats(0, 1000), max_size=60), st.integers(1, 10))
+def test_no_minute_has_more_than_the_cap(moments: list[float], per_minute: int) -> None:
+    receiver = Receiver("chat", per_minute)
+    sent: list[float] = []
+    for moment in sorted(moments):
+        if hold_back(receiver, Traffic(sent), moment, critical=False) is None:
+            sent.append(moment)
+        else:
+            assert room_at(receiver, sent, moment) > moment
+
+    assert all(sum(first <= other < first + 60 for other in sent) <= per_minute for first in sent)
+
+
+def test_summary_has_the_latest_of_each_alert() -> None:
+    def held(*alerts: Notified) -> Notification:
+        return Notification(alerts, (), "chat", "firing", "k", "g")
+
+    found = summarised([held(notified("A"), notified("B")), held(notified("A", over_s=5), notified("C", "error"))])
+
+    assert [(alert.name, alert.status) for alert in found] == [("C", "firing"), ("B", "firing"), ("A", "resolved")]
+
+
+def test_large_group_is_cut_into_few_messages_and_nothing_is_lost() -> None:
+    alerts = [notified(f"A{number}") for number in range(2001)]
+    cut = pieces(alerts)
+
+    assert [len(piece) for piece in cut] == [1000, 1000, 1]
+    assert [alert for piece in cut for alert in piece] == alerts
+
+
+# Sending again
+
+
+def test_waits_grow_to_five_minutes() -> None:
+    assert [retry_s(attempts, 1.0, None) for attempts in (1, 2, 3, 9, 10, 10_000)] == [1, 2, 4, 256, 300, 300]
+
+
+def test_jitter_takes_away_at_most_half() -> None:
+    assert retry_s(3, 0.0, None) == 2.0
+
+
+def test_receiver_that_asks_for_time_gets_it_within_reason() -> None:
+    assert retry_s(1, 1.0, 30.0) == 30.0
+    assert retry_s(1, 1.0, 1e9) == 3600.0
+
+
+# What always holds
+
+STEPS = st.lists(
+    st.tuples(st.floats(0, 400), st.sampled_from("AB"), st.sampled_from(["info", "critical"]), st.booleans()),
+    max_size=25,
+)
+
+
+@settings(max_examples=200)
+@given(STEPS, st.sampled_from([0.0, 300.0]), st.sampled_from([0.0, 2.0]), st.sampled_from([0.0, 30.0]))
+def test_every_channel_knows_in_the_end_what_fires_and_no_end_comes_unasked(
+    steps: list[tuple[float, str, str, bool]], cooldown_s: float, wait_s: float, interval_s: float
+) -> None:
+    play = Play(replace(ESCALATING, cooldown_s=cooldown_s, group_wait_s=wait_s, group_interval_s=interval_s))
+    firing: set[Labels] = set()
+    for gap_s, name, level, fires in steps:
+        play.until(play.second + gap_s)
+        if fires != (labels(name, level) in firing):
+            (play.fire if fires else play.end)(name, level=level)
+            (firing.add if fires else firing.discard)(labels(name, level))
+    play.until(play.second + 2000)
+
+    for channel in ("chat", "phone"):
+        known: set[Labels] = set()
+        for draft in play.drafts:
+            for alert in draft.alerts if draft.channel == channel else ():
+                assert alert.status == "firing" or alert.labels in known
+                (known.add if alert.status == "firing" else known.discard)(alert.labels)
+        assert known == firing
+    assert set(play.group.entries) == firing
