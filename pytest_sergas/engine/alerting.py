@@ -374,7 +374,7 @@ class Alerting:
 
     def _route_of(self, group: Group) -> Route:
         """Return the group's route; one that is gone tells nobody anything new, and ends what was told."""
-        return self._router.routes.get(group.route) or Route(group.route, group_wait_s=0.0)
+        return self._router.routes.get(group.route) or Route(group.route, group_wait_s=0.0, group_interval_s=0.0)
 
     def _put(self, after: Group) -> None:
         key = after.key
@@ -405,8 +405,9 @@ class Alerting:
             self._deliver(found, now)
             self._put(found.group)
         self._outbox.release_held(now)
+        fresh = self._outbox.take_fresh()  # others may add more during the commit, which is not in it
         stored = await self._journal.commit()
-        self._outbox.release(stored=stored)
+        self._outbox.release(fresh, stored=stored)
 
     def _deliver(self, found: Flush, now: Now) -> None:
         keys = {draft.channel: self._outbox.add(draft, found.group, now) for draft in found.drafts}
@@ -424,8 +425,10 @@ class Alerting:
             next_s = min((group.due_s for group in self._state.groups.values()), default=inf)
             wait_s = min(next_s, self._outbox.next_s(now)) - now.monotonic_s
             wait_s = min(wait_s, _RETRY_S) if self._journal.is_failing else wait_s
+            # Not wait_for, which in Python 3.11 may swallow the cancelling of `stop`.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.0, min(wait_s, 3600.0)))
+                async with asyncio.timeout(max(0.0, min(wait_s, 3600.0))):
+                    await self._changed.wait()
             self._changed.clear()
             now = self._clock()
             self._forget_silences(now)

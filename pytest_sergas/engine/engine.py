@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_sergas import collectors
+from pytest_sergas.config.channels import ChannelsSettings
 from pytest_sergas.config.checks import ChecksSettings
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.config.routes import RoutesSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
+from pytest_sergas.engine import alerting as alerts
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking, plan
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups
@@ -37,6 +41,8 @@ class EngineSettings:
     groups: GroupSettings = field(default_factory=GroupSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
+    channels: ChannelsSettings = field(default_factory=ChannelsSettings)
+    routes: RoutesSettings = field(default_factory=RoutesSettings)
 
     @property
     def store_path(self) -> Path | None:
@@ -60,6 +66,7 @@ class Engine:
     history: History
     collection: Collection
     checking: Checking
+    alerting: Alerting
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -77,11 +84,12 @@ class Engine:
         """Open the store, then start what writes to it.
 
         Raises:
-            ConfigurationError: a collector or a check cannot be used as it is configured.
+            ConfigurationError: a collector, a check, a channel or a route cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
         self.started = clock.read()
         planned = plan(self.settings.checks, self.settings.root)
+        delivering = _alerting(self.settings)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.collection = Collection(_collectors(self.settings), clock=clock.read, history=self.history)
@@ -91,10 +99,12 @@ class Engine:
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
             self.checking = Checking(planned, self.store, clock.read)
             await self.checking.start()
+            self.alerting = Alerting(delivering, self.store, clock.read)
+            await self.alerting.start()
         except BaseException:
             await self.store.close()
             raise
-        own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking)
+        own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking, self.alerting)
         self.sources = (*own, *self._others)
         self.page = Page(self.groups, self.sources, self.started)
         await self.collection.start()
@@ -104,11 +114,13 @@ class Engine:
         """Go on with other settings; what a running process cannot change stays as it is.
 
         Raises:
-            ConfigurationError: a collector or a check cannot be used as it is configured; nothing has changed.
+            ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
         planned = plan(settings.checks, settings.root)
+        delivering = _alerting(settings)
         self.collection.follow(_collectors(settings))
         self.checking.follow(planned)
+        self.alerting.follow(delivering)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
@@ -123,6 +135,7 @@ class Engine:
         """Stop what writes to the store, then close it."""
         await self.collection.stop()
         await self.checking.stop()
+        await self.alerting.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,6 +144,10 @@ class Engine:
 
 def _retention(settings: ServeSettings) -> Retention:
     return Retention(settings.runs_kept, settings.runs_age_days)
+
+
+def _alerting(settings: EngineSettings) -> alerts.Planned:
+    return alerts.plan(settings.channels, settings.routes, settings.root, settings.serve.external_url)
 
 
 def _collectors(settings: EngineSettings) -> list[collectors.Source]:

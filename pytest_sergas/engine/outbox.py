@@ -89,6 +89,9 @@ class _Line:
         return Traffic(self.sent_s, len(self.waiting) + self.unreleased, bool(self.held))
 
 
+Fresh = tuple[_Line, Item]
+
+
 class Outbox:
     """Notifications on their way to channels.
 
@@ -103,7 +106,7 @@ class Outbox:
         self._journal = journal
         self._clock = clock
         self._lines: dict[str, _Line] = {}
-        self._fresh: list[tuple[_Line, Item]] = []
+        self._fresh: list[Fresh] = []
         self._next_id = 1
         self._is_running = False
         self.on_room: Callable[[], None] = lambda: None
@@ -117,18 +120,17 @@ class Outbox:
         before, self._lines = self._lines, {}
         for settings, channel in channels:
             receiver = Receiver(settings.name, settings.max_alerts_per_minute, channel.resend_s, settings.send_resolved)
-            line = _Line(receiver, Sender(channel), settings.timeout)
-            if (earlier := before.pop(settings.name, None)) is not None:
-                line.waiting, line.held, line.sent_s = earlier.waiting, earlier.held, earlier.sent_s
-                line.counts = earlier.counts
-                self._cancel(earlier)
+            line = before.pop(settings.name, None) or _Line(receiver, Sender(channel), settings.timeout)
+            # An attempt that is under way ends as it began: cancelled, it would come twice.
+            line.receiver, line.sender, line.timeout_s = receiver, Sender(channel), settings.timeout
             self._lines[settings.name] = line
-            if self._is_running:
+            if self._is_running and line.task is None:
                 self._start(line)
-        for line in before.values():
-            self._cancel(line)
+        for name, line in before.items():
+            if line.task is not None:
+                line.task.cancel()
             for item in (*line.waiting, *line.held):
-                self._write(line.receiver.name, item, FAILED, "the channel is not in the configuration any more")
+                self._write(name, item, FAILED, "the channel is not in the configuration any more")
 
     def load(self, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
         """Return the rows of what waits, for `take`."""
@@ -168,7 +170,7 @@ class Outbox:
     def add(self, draft: Draft, group: Group, now: Now) -> dict[Labels, tuple[str, Why | None]]:
         """Take what a channel has to be told; return for each alert the key, and why it is held back or None.
 
-        It goes with `release`, after the commit.
+        It goes with `release`, after the commit that takes it along.
         """
         line = self._lines[draft.channel]
         if draft.is_resent and (line.waiting or line.unreleased):
@@ -202,9 +204,13 @@ class Outbox:
         """Return when `release_held` has something to do, on the monotonic clock."""
         return min((self._summary_at(line, now) for line in self._lines.values()), default=inf)
 
-    def release(self, *, stored: bool) -> None:
-        """Let go what was added; ``stored`` says whether it is durable."""
+    def take_fresh(self) -> list[Fresh]:
+        """Return what was added since the last call; who commits it hands it to `release` then."""
         fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def release(self, fresh: Iterable[Fresh], *, stored: bool) -> None:
+        """Let go what was added; ``stored`` says whether it is durable."""
         for line, item in fresh:
             line.unreleased -= 1
             note = "; ".join(filter(None, (item.notification.note, "" if stored else FROM_MEMORY)))
@@ -267,10 +273,6 @@ class Outbox:
     def _start(self, line: _Line) -> None:
         line.arrived.set()
         line.task = asyncio.create_task(self._send_for_ever(line), name=f"channel {line.receiver.name}")
-
-    def _cancel(self, line: _Line) -> None:
-        if line.task is not None:
-            line.task.cancel()
 
     async def _send_for_ever(self, line: _Line) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 timestamp   when it was asked
 health      overall, and each check under its name, from the last results
-alerts      active ones, by level and by source
+alerts      those that fire, by level and by source
 metrics     latest: the sidecar's own and collected values; prometheus: the whole page as text
 tests       the run that came last
 """
@@ -21,6 +21,7 @@ from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import CheckResult
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.runs import KeptRun, Runs
@@ -38,6 +39,9 @@ class Parts(Protocol):
 
     @property
     def checking(self) -> Checking: ...
+
+    @property
+    def alerting(self) -> Alerting: ...
 
     @property
     def sources(self) -> Iterable[Source]: ...
@@ -62,7 +66,7 @@ async def document(engine: Parts, now: Now) -> dict[str, Any]:
             "overall": _brief(engine.checking.overall()),
             "individual": {name: _brief(result) for name, result in engine.checking.results().items()},
         },
-        "alerts": {"total_active": 0, "by_level": {}, "by_source": {}},
+        "alerts": engine.alerting.counts(),
         "metrics": {"latest": latest(own), "prometheus": (await engine.page.text(now)).decode()},
         "tests": figures(engine.runs.latest),
     }
