@@ -21,6 +21,10 @@ _HOME = {
     "RunRecord": "pytest_sergas.core.records",
     "SergasError": "pytest_sergas.errors",
     "TestRecord": "pytest_sergas.core.records",
+    "TestResult": "pytest_sergas.monitoring.suites",
+    "TestRunner": "pytest_sergas.monitoring.runner",
+    "TestStatus": "pytest_sergas.monitoring.suites",
+    "TestSuite": "pytest_sergas.monitoring.suites",
     "TestType": "pytest_sergas.core.records",
     "integration_test": "pytest_sergas.plugin.decorators",
     "performance_test": "pytest_sergas.plugin.decorators",
@@ -42,6 +46,10 @@ if TYPE_CHECKING:
     from pytest_sergas.errors import MetricError as MetricError
     from pytest_sergas.errors import PublishError as PublishError
     from pytest_sergas.errors import SergasError as SergasError
+    from pytest_sergas.monitoring.runner import TestRunner as TestRunner
+    from pytest_sergas.monitoring.suites import TestResult as TestResult
+    from pytest_sergas.monitoring.suites import TestStatus as TestStatus
+    from pytest_sergas.monitoring.suites import TestSuite as TestSuite
     from pytest_sergas.plugin.decorators import integration_test as integration_test
     from pytest_sergas.plugin.decorators import performance_test as performance_test
     from pytest_sergas.plugin.decorators import test as test

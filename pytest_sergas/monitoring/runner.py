@@ -1,0 +1,352 @@
+"""`TestRunner`: the tests of a type, run by pytest in a process of its own.
+
+    suite → command line → process → events (progress) and a CTRF file → SuiteResults
+
+The process has a session of its own; when the call is cancelled, or fails, it ends with everything that it started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_sergas.config import load
+from pytest_sergas.core import kinds
+from pytest_sergas.core.ctrf_reading import from_json
+from pytest_sergas.core.records import AttemptRecord, Outcome, RunRecord, TestRecord, TestType, final_outcome
+from pytest_sergas.core.text import keep_end, printable
+from pytest_sergas.errors import ConfigurationError, SergasError
+from pytest_sergas.monitoring.suites import Progress, SuiteResults, TestSuite, summary
+from pytest_sergas.version import VERSION
+
+STOP_S = 5.0
+_OUTPUT_LIMIT_BYTES = 64 * 1024
+_VARIABLE = "SERGAS_PROGRESS"  # of plugin/progress.py
+_LINE_LIMIT_BYTES = 1024 * 1024
+# What the surrounding run, if there is one, says to its own processes.
+_NOT_INHERITED = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
+_USAGE_ERROR, _NO_TESTS = 4, 5
+
+Callback = Callable[[Progress], None]
+
+
+class RunError(SergasError):
+    """pytest could not begin; the text has the end of what it printed."""
+
+
+class TestRunner:
+    """Runs suites of tests, one after the other, each by as many workers as it may have.
+
+    Args:
+        max_workers: the most that a suite has.
+        root: the directory in which pytest is started; default: the current one.
+        timeout: seconds for each attempt at a test, for suites that say nothing; 0 for none.
+        retries: how often a failed test is repeated, for suites that say nothing.
+        arguments: more of them for pytest.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        max_workers: int = 4,
+        *,
+        root: Path | str | None = None,
+        timeout: float | None = None,
+        retries: int | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.max_workers = kinds.whole(1, 10_000, "workers")(max_workers)
+        self.root = Path(root or Path.cwd()).absolute()
+        self.timeout = timeout
+        self.retries = retries
+        self.arguments = tuple(arguments)
+        self._suites: dict[TestType, TestSuite] = {}
+        self._turn = asyncio.Lock()
+        self.latest: tuple[SuiteResults, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.__test__ = True
+
+    @property
+    def suites(self) -> Sequence[TestSuite]:
+        """The suites, in the order in which they were registered."""
+        return tuple(self._suites.values())
+
+    def register_suite(self, suite: TestSuite) -> None:
+        """Add a suite.
+
+        Raises:
+            ConfigurationError: there is one of its type, or its paths do not exist.
+        """
+        if (other := self._suites.get(suite.test_type)) is not None:
+            kind = suite.test_type.value
+            fault = f"there is a suite of the type {kind!r} already, {other.name!r}; give that one more paths"
+            raise ConfigurationError((f"TestSuite({suite.name!r}): {fault}",))
+        if faults := self._path_faults(suite):
+            raise ConfigurationError(faults)
+        self._suites[suite.test_type] = suite
+
+    async def run_suite(self, test_type: TestType | str, progress: Callback | None = None) -> SuiteResults:
+        """Run the tests of one type and return what came of them, also when pytest died halfway.
+
+        Args:
+            test_type: whose suite; one that was not registered has the defaults.
+            progress: called on the event loop for every test that has ended.
+
+        Raises:
+            ConfigurationError: the suite or the configuration cannot be used.
+            RunError: pytest could not begin.
+        """
+        known = TestType(test_type)
+        suite = self._suites.get(known) or TestSuite(known.value, known)
+        results = await self._run(suite, progress)
+        self.latest = (results,)
+        return results
+
+    async def run_comprehensive_tests(self, progress: Callback | None = None) -> dict[str, Any]:
+        """Run all suites, or every test where none is registered, and return the documented summary.
+
+        Returns:
+            ``summary`` (``total``, ``passed``, ``failed``, ``skipped``, ``flaky``, ``success_rate`` in percent,
+            ``by_status``, ``duration`` in seconds, ``coverage`` in percent or None), ``by_type`` with the same figures
+            for each type, and ``results``: name of the suite → its `SuiteResults`.
+
+        Raises:
+            ConfigurationError, RunError: as `run_suite`.
+        """
+        suites: Sequence[TestSuite | None] = self.suites or (None,)
+        self.latest = tuple([await self._run(suite, progress) for suite in suites])
+        return summary(self.latest)
+
+    def _path_faults(self, suite: TestSuite) -> tuple[str, ...]:
+        faults = []
+        for path in suite.paths:
+            if not Path(self.root, path).exists():
+                siblings = [entry.name for entry in Path(self.root, path).parent.glob("*")]
+                near = kinds.nearest(Path(path).name, siblings)
+                hint = f"; did you mean {Path(path).with_name(near).as_posix()!r}?" if near else ""
+                faults.append(
+                    f"TestSuite({suite.name!r}): paths = {str(path)!r}: does not exist below {self.root.name}{hint}"
+                )
+        return tuple(faults)
+
+    async def _run(self, suite: TestSuite | None, progress: Callback | None) -> SuiteResults:
+        async with self._turn:
+            if suite is not None and (faults := self._path_faults(suite)):
+                raise ConfigurationError(faults)
+            with tempfile.TemporaryDirectory(prefix="sergas-run-") as directory:
+                command = self._command(suite, Path(directory))
+                return await _Run(suite, command, Path(directory), self.root).run(progress)
+
+    def _command(self, suite: TestSuite | None, directory: Path) -> list[str]:
+        command = [sys.executable, "-m", "pytest", "-p", "pytest_sergas.plugin.progress"]
+        command.append(f"--sergas-ctrf={directory / 'run.ctrf.json'}")
+        timeout = suite.timeout if suite is not None and suite.timeout is not None else self.timeout
+        retries = suite.retries if suite is not None and suite.retries is not None else self.retries
+        command += [] if timeout is None else [f"--timeout={timeout:g}"]
+        command += [] if retries is None else [f"--reruns={retries}"]
+        workers = self.max_workers if suite is None else min(suite.max_workers or self.max_workers, self.max_workers)
+        command += ["-n", str(workers)] if workers > 1 and (suite is None or suite.parallel) else ["-n", "0"]
+        if suite is not None:
+            command += ["-m", self._marker(suite.test_type)]
+            command += [word for source in suite.coverage for word in (f"--cov={source}",)]
+            command += [f"--cov-report=json:{directory / 'coverage.json'}"] if suite.coverage else []
+        return [*command, *self.arguments, *(str(path) for path in (suite.paths if suite is not None else ()))]
+
+    def _marker(self, test_type: TestType) -> str:
+        table = load(self.root, environ=os.environ).settings.types[test_type]
+        if not table.enabled:
+            fault = f"types.{test_type.value} = false: the type is disabled here, so that it has no tests to run"
+            raise ConfigurationError((fault,))
+        return table.marker
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a run has told so far."""
+
+    total: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, TestRecord] = field(default_factory=dict)
+
+    def take(self, event: Mapping[str, Any], test_type: str) -> Progress | None:
+        """Take one event; return what is to be said about it."""
+        if "collected" in event:
+            self.total = event["collected"]
+            return Progress("", None, len(self.ended), self.total)
+        if "began" in event:
+            self.running[event["began"]] = time.time()
+            return None
+        node_id, outcome = event["ended"], Outcome(event["outcome"])
+        started_s = self.running.pop(node_id, time.time())
+        attempt = AttemptRecord(outcome, started_s, call_s=event["duration"], message=event["message"])
+        self.ended[node_id] = TestRecord(
+            node_id, test_type, final_outcome([outcome]), (attempt,), node_id.partition("::")[0]
+        )
+        return Progress(node_id, outcome, len(self.ended), self.total)
+
+    def lost(self, test_type: str, why: str) -> tuple[TestRecord, ...]:
+        """Return the tests that ended, and those that the end of the process interrupted, as crashed."""
+        crashed = (
+            TestRecord(
+                node_id,
+                test_type,
+                Outcome.CRASHED,
+                (AttemptRecord(Outcome.CRASHED, started_s, message=why),),
+                node_id.partition("::")[0],
+            )
+            for node_id, started_s in self.running.items()
+        )
+        return (*self.ended.values(), *crashed)
+
+
+class _Run:
+    """One process."""
+
+    def __init__(self, suite: TestSuite | None, command: Sequence[str], directory: Path, root: Path) -> None:
+        self._suite = suite
+        self._command = command
+        self._directory = directory
+        self._root = root
+        self._told = _Told()
+        self._started_s = time.time()
+
+    async def run(self, progress: Callback | None) -> SuiteResults:
+        receiving, sending = os.pipe()
+        environ = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        environ |= {_VARIABLE: str(sending), "COVERAGE_FILE": str(self._directory / "coverage")}
+        with (self._directory / "output").open("wb") as output, os.fdopen(receiving, "rb", buffering=0) as pipe:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    cwd=self._root,
+                    env=environ,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=asyncio.subprocess.STDOUT,
+                    pass_fds=(sending,),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(sending)
+            try:
+                await self._follow(pipe, process, progress)
+            finally:
+                await _end(process)
+        return self._results(process.returncode or 0)
+
+    async def _follow(self, pipe: Any, process: asyncio.subprocess.Process, progress: Callback | None) -> None:
+        """Take the events until the process ends."""
+        reader = asyncio.StreamReader(limit=_LINE_LIMIT_BYTES)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        reading = asyncio.create_task(self._read(reader, progress))
+        waiting = asyncio.create_task(process.wait())
+        try:
+            # What a test has left behind may hold the pipe open for ever: the end of the process is what counts.
+            await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()  # who is told of the progress may have raised
+            await waiting
+            if not reading.done():
+                await asyncio.wait({reading}, timeout=STOP_S)
+            if reading.done():
+                reading.result()
+        finally:
+            reading.cancel()
+            waiting.cancel()
+            await asyncio.gather(reading, waiting, return_exceptions=True)
+            transport.close()
+
+    async def _read(self, reader: asyncio.StreamReader, progress: Callback | None) -> None:
+        while line := await reader.readline():
+            said = self._told.take(json.loads(line), self._type)
+            if said is not None and progress is not None:
+                progress(said)
+
+    @property
+    def _type(self) -> str:
+        return self._suite.test_type.value if self._suite is not None else "untyped"
+
+    def _results(self, status: int) -> SuiteResults:
+        output = _tail(self._directory / "output")
+        if status == _USAGE_ERROR:
+            raise RunError(f"pytest could not begin (exit status {status}):\n{keep_last_lines(output, 20)}")
+        file = self._directory / "run.ctrf.json"
+        run = from_json(file.read_bytes()) if file.exists() else self._unwritten(status)
+        return SuiteResults(self._suite, run, _covered(self._directory / "coverage.json"), output)
+
+    def _unwritten(self, status: int) -> RunRecord:
+        """Return what is known of a run whose process did not live to write it."""
+        stopped = "" if status in {0, _NO_TESTS} else f"pytest died: {_cause(status)}"
+        return RunRecord(
+            uuid.uuid4().hex,
+            self._root.name,
+            self._started_s,
+            time.time(),
+            tests=self._told.lost(self._type, stopped),
+            exit_status=status,
+            stopped=stopped,
+            collected=self._told.total,
+            version=VERSION,
+        )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the process with everything that it started: asked first, killed when it does not listen."""
+    import psutil
+
+    started: list[psutil.Process] = []
+    if process.returncode is None:
+        with contextlib.suppress(psutil.Error):
+            started = psutil.Process(process.pid).children(recursive=True)
+        _signal(process.pid, signal.SIGINT)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(process.wait()), STOP_S)
+    # Also after a good end: a worker, or what a test forgot, may live on in the group.
+    _signal(process.pid, signal.SIGKILL)
+    for child in started:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    await process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _cause(status: int) -> str:
+    if status < 0:
+        return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"exit status {status}"
+
+
+def _tail(file: Path) -> str:
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - _OUTPUT_LIMIT_BYTES))
+        return printable(opened.read().decode("utf-8", "replace"))
+
+
+def keep_last_lines(text: str, number: int) -> str:
+    """Return the last lines of ``text``, each of at most 200 columns."""
+    return "\n".join(keep_end(line, 200) for line in text.strip().splitlines()[-number:])
+
+
+def _covered(file: Path) -> float | None:
+    try:
+        return float(json.loads(file.read_text("utf-8"))["totals"]["percent_covered"])
+    except (FileNotFoundError, ValueError, KeyError):  # not measured, or cut off with the process
+        return None

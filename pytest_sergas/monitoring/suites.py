@@ -1,0 +1,170 @@
+"""A suite of tests of one type, and what came of running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from pytest_sergas.core import kinds
+from pytest_sergas.core.records import FAILURES, Outcome, RunRecord, TestRecord, TestType
+from pytest_sergas.core.summary import summarise
+from pytest_sergas.core.text import show_value
+from pytest_sergas.errors import ConfigurationError
+
+TestResult = TestRecord
+TestStatus = Outcome
+
+_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds (0 for none)")
+_WORKERS = kinds.whole(1, 10_000, "workers")
+_RETRIES = kinds.whole(0, 100, "repetitions")
+
+
+@dataclass(frozen=True, slots=True)
+class TestSuite:
+    """The tests of one type, and how they are run; None leaves a setting to the runner, and then to the configuration.
+
+    Args:
+        name: for people.
+        test_type: a `TestType`, or its value.
+        timeout: seconds that an attempt at a test may take; 0 for none.
+        parallel: whether several workers run it.
+        max_workers: how many; never more than the runner has.
+        retries: how often a failed test is repeated.
+        paths: directories or files, relative to the runner's root; none for those that pytest would choose.
+        coverage: packages or directories whose coverage is measured; none for no coverage.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+
+    __test__ = False
+
+    name: str
+    test_type: TestType
+    timeout: float | None = None
+    parallel: bool = True
+    max_workers: int | None = None
+    retries: int | None = None
+    paths: Sequence[str | Path] = ()
+    coverage: Sequence[str] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.__test__ = True  # a test class of somebody else's is collected as ever
+
+    def __post_init__(self) -> None:
+        wanted = {
+            "test_type": kinds.one_of(*(known.value for known in TestType)),
+            "timeout": _SECONDS,
+            "parallel": kinds.boolean,
+            "max_workers": _WORKERS,
+            "retries": _RETRIES,
+            "coverage": kinds.texts,
+        }
+        faults = []
+        for key, kind in wanted.items():
+            value = getattr(self, key)
+            try:
+                if value is not None:
+                    kind(value)
+            except kinds.NotAllowed as wrong:
+                faults.append(f"TestSuite({self.name!r}): {key} = {show_value(key, value)}: {wrong}")
+        if faults:
+            raise ConfigurationError(tuple(faults))
+        object.__setattr__(self, "test_type", TestType(self.test_type))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        node_id: of the test that has just ended, or "" when only their number is known.
+        outcome: how it ended.
+        done: how many tests have ended.
+        total: how many are to be run; 0 before that is known.
+    """
+
+    node_id: str
+    outcome: Outcome | None
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResults(Sequence[TestRecord]):
+    """The tests of a suite that ran, in the order in which they did, and the run as a whole.
+
+    Attributes:
+        run: with everything that is known of it; `run.stopped` says why it ended early.
+        coverage_percent: of the lines that coverage was asked for; None where it was not, or got lost with a process
+            that died.
+        output: the end of what pytest printed.
+    """
+
+    suite: TestSuite | None
+    run: RunRecord
+    coverage_percent: float | None = None
+    output: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether nothing failed and nothing was left out."""
+        return not self.run.stopped and self.run.exit_status in {0, 5}
+
+    @overload
+    def __getitem__(self, index: int) -> TestRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[TestRecord]: ...
+
+    def __getitem__(self, index: int | slice) -> TestRecord | Sequence[TestRecord]:
+        return self.run.tests[index]
+
+    def __len__(self) -> int:
+        return len(self.run.tests)
+
+
+def summary(results: Iterable[SuiteResults]) -> dict[str, Any]:
+    """Return the figures of several runs for JSON, in the documented form.
+
+    ``success_rate`` is percent of the tests that succeeded or failed, 0.0 where none did either. ``coverage`` is the
+    mean of the suites that measured it, or None.
+    """
+    runs = list(results)
+    tests = [test for one in runs for test in one]
+    counts = Counter(test.outcome for test in tests)
+    types = {
+        kind.type: _figures(kind.counts, kind.success_percent)
+        for kind in summarise(RunRecord("", "", 0.0, 0.0, tests=tuple(tests)))
+    }
+    failed = sum(counts[outcome] for outcome in FAILURES)
+    judged = failed + sum(counts[outcome] for outcome in _SUCCEEDED)
+    covered = [one.coverage_percent for one in runs if one.coverage_percent is not None]
+    return {
+        "summary": {
+            **_figures(counts, 100.0 * (judged - failed) / judged if judged else 0.0),
+            "duration": sum(one.run.finished_s - one.run.started_s for one in runs),
+            "coverage": sum(covered) / len(covered) if covered else None,
+            "stopped": [one.run.stopped for one in runs if one.run.stopped],
+        },
+        "by_type": types,
+        "results": {one.suite.name if one.suite else "all": one for one in runs},
+    }
+
+
+_SUCCEEDED = (Outcome.PASSED, Outcome.FLAKY, Outcome.XFAILED, Outcome.XPASSED)
+
+
+def _figures(counts: Mapping[Outcome, int], percent: float | None) -> dict[str, Any]:
+    return {
+        "total": sum(counts.values()),
+        "passed": sum(counts[outcome] for outcome in _SUCCEEDED),
+        "failed": sum(counts[outcome] for outcome in FAILURES),
+        "skipped": counts[Outcome.SKIPPED],
+        "flaky": counts[Outcome.FLAKY],
+        "success_rate": percent or 0.0,
+        "by_status": {outcome.value: count for outcome, count in counts.items() if count},
+    }
