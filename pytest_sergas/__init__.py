@@ -12,14 +12,19 @@ from pytest_sergas.version import VERSION as __version__  # noqa: N811  the name
 _HOME = {
     "AttemptRecord": "pytest_sergas.core.records",
     "ConfigurationError": "pytest_sergas.errors",
+    "DeliveryError": "pytest_sergas.errors",
+    "FinalError": "pytest_sergas.errors",
     "MetricError": "pytest_sergas.errors",
     "MonitorType": "pytest_sergas.core.monitoring",
     "MonitoringMetric": "pytest_sergas.core.monitoring",
+    "Notification": "pytest_sergas.core.messages",
+    "Notified": "pytest_sergas.core.messages",
     "Outcome": "pytest_sergas.core.records",
     "Policy": "pytest_sergas.core.policy",
     "PublishError": "pytest_sergas.errors",
     "RunRecord": "pytest_sergas.core.records",
     "SergasError": "pytest_sergas.errors",
+    "TemporaryError": "pytest_sergas.errors",
     "TestRecord": "pytest_sergas.core.records",
     "TestResult": "pytest_sergas.monitoring.suites",
     "TestRunner": "pytest_sergas.monitoring.runner",
@@ -34,6 +39,8 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
 
 if TYPE_CHECKING:
+    from pytest_sergas.core.messages import Notification as Notification
+    from pytest_sergas.core.messages import Notified as Notified
     from pytest_sergas.core.monitoring import MonitoringMetric as MonitoringMetric
     from pytest_sergas.core.monitoring import MonitorType as MonitorType
     from pytest_sergas.core.policy import Policy as Policy
@@ -43,9 +50,12 @@ if TYPE_CHECKING:
     from pytest_sergas.core.records import TestRecord as TestRecord
     from pytest_sergas.core.records import TestType as TestType
     from pytest_sergas.errors import ConfigurationError as ConfigurationError
+    from pytest_sergas.errors import DeliveryError as DeliveryError
+    from pytest_sergas.errors import FinalError as FinalError
     from pytest_sergas.errors import MetricError as MetricError
     from pytest_sergas.errors import PublishError as PublishError
     from pytest_sergas.errors import SergasError as SergasError
+    from pytest_sergas.errors import TemporaryError as TemporaryError
     from pytest_sergas.monitoring.runner import TestRunner as TestRunner
     from pytest_sergas.monitoring.suites import TestResult as TestResult
     from pytest_sergas.monitoring.suites import TestStatus as TestStatus

@@ -11,7 +11,10 @@ from pytest_sergas import cli
 from tests.servers import gateways
 from tests.servers.gateways import Answer, answering
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),  # used by Apprise
+]
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +130,15 @@ def test_secrets_appear_nowhere(arguments: list[str], capfd: pytest.CaptureFixtu
             f'type = "slack"\nwebhook_url = "{url}/services/hunter2"',
             f'type = "webhook"\nurl = "http://u:hunter2@127.0.0.1:{port}/?token=hunter2"',
             f'type = "email"\nhost = "127.0.0.1"\nport = {port}\nto = "a@b"\nusername = "a@b"\npassword = "hunter2"',
+            'type = "apprise"\nurl = "json://hunter2@127.0.0.1"',
+        )
+        cli.main(arguments)
+
+        Path("sergas.toml").write_text(
+            'slack_webhook_url = "http://a/hunter2"\nalert_webhook_url = "http://a/hunter2"\n'
+            'smtp_password = "hunter2"\nsmtp = {host = "a", username = "a@b", password = "hunter2"}\n'
+            + Path("sergas.toml").read_text("utf-8"),
+            encoding="utf-8",
         )
         cli.main(arguments)
 

@@ -455,10 +455,10 @@ def test_unusable_marker_clashes_with_none(root: Path) -> None:
     "line",
     [
         pytest.param('push_pasword = "hunter2"', id="misspelt"),
-        pytest.param('slack_webhook_url = "https://hooks.example/hunter2"', id="of the specification"),
+        pytest.param('slack_webhook_ulr = "https://hooks.example/hunter2"', id="misspelt address"),
         pytest.param('types.unit.token = "hunter2"', id="in a type"),
-        pytest.param('smtp = {host = "mail", password = "hunter2"}', id="in a table"),
-        pytest.param('smtp = {pasword = "hunter2"}', id="misspelt in a table"),
+        pytest.param('smpt = {host = "mail", password = "hunter2"}', id="in a table"),
+        pytest.param('smpt = {pasword = "hunter2"}', id="misspelt in a table"),
         pytest.param('passwords = ["hunter2"]', id="in a list"),
         pytest.param("access_token = 'hunter2'", id="second word"),
         pytest.param('push = ["http://ci:hunter2@gateway"]', id="in an address"),

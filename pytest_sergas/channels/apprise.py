@@ -85,8 +85,6 @@ def create(context: Context) -> AppriseChannel:
 
     service = apprise.Apprise()
     if url and not service.add(url):
-        options.fault(
-            "url_file" if "url_file" in options.values else "url", "no address that Apprise knows", shown="'***'"
-        )
+        options.fault("url_file" if "url_file" in options.values else "url", "no address that Apprise knows")
     options.done()
     return AppriseChannel(context.settings.name, url, service)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pytest_sergas.channels import Context
 from pytest_sergas.config import options
-from pytest_sergas.config.channels import COMMON
+from pytest_sergas.config.channels import COMMON, SECRET
 from pytest_sergas.config.section import Key
 from pytest_sergas.core import kinds
 
@@ -22,6 +22,10 @@ class Options(options.Options):
     def __init__(self, context: Context, keys: Mapping[str, Key], required: tuple[str, ...] = ()) -> None:
         written = options.Written(f"channels.{context.settings.name}", context.settings.options, context.root)
         super().__init__(written, keys, common=COMMON, required=required)
+
+    def fault(self, key: str, text: str, *, shown: str | None = None) -> None:
+        """Say that the value of ``key`` cannot be used, and why; of an address not even what is wrong with it."""
+        super().fault(key, text, shown="'***'" if key in SECRET else shown)
 
     def either(self, key: str) -> str:
         """Return what ``key`` says, or what the file that ``KEY_file`` names holds, or ""; both are a fault."""

@@ -96,7 +96,7 @@ async def until_sent(channel: Channel) -> None:
         pytest.param({}, 'url is missing; such as url = "tgram://TOKEN/CHAT"', id="nothing"),
         pytest.param({"url": "pigeon://hunter2"}, "url = '***': no address that Apprise knows", id="no service"),
         pytest.param(
-            {"url_file": "file"}, "url_file = '***': no address that Apprise knows", id="no service in a file"
+            {"url_file": "file"}, "url_file = 'file': no address that Apprise knows", id="no service in a file"
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from pytest_sergas.errors import ConfigurationError
 pytestmark = pytest.mark.unit
 
 
-def read(root: Path, text: str) -> ChannelsSettings:
+def read(root: Path, text: str, environ: Mapping[str, str] | None = None) -> ChannelsSettings:
     (root / "sergas.toml").write_text(text, encoding="utf-8")
-    settings: ChannelsSettings = load_sections(read_file(root), ("channels",), environ={})["channels"].settings
+    readings = load_sections(read_file(root), ("channels",), environ=environ or {})
+    settings: ChannelsSettings = readings["channels"].settings
     return settings
 
 
@@ -104,3 +106,92 @@ def test_plugin_leaves_the_channels_alone(tmp_path: Path) -> None:
     (tmp_path / "sergas.toml").write_text("max_alerts_per_minute = 3\n[[channels]]\nnonsense = 1\n", encoding="utf-8")
 
     assert load(tmp_path, environ={}).root == tmp_path
+
+
+# The specification's short forms
+
+
+def options(settings: ChannelsSettings) -> dict[str, Mapping[str, object]]:
+    return {channel.name: channel.options for channel in settings.channels}
+
+
+def test_short_forms_are_channels_like_the_others(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        """
+        max_alerts_per_minute = 7
+        slack_webhook_url = "https://hooks.example/1"
+        alert_webhook_url = "https://shop.example/alerts"
+        smtp = {host = "smtp.gmail.com", port = 587, username = "alerts@company.com", password = "password"}
+        [[channels]]
+        type = "slack"
+        webhook_url = "https://hooks.example/2"
+        """,
+    )
+
+    assert options(settings) == {
+        "slack": {"webhook_url": "https://hooks.example/2"},
+        "slack-2": {"webhook_url": "https://hooks.example/1"},
+        "webhook": {"url": "https://shop.example/alerts"},
+        "email": {
+            "host": "smtp.gmail.com",
+            "port": 587,
+            "username": "alerts@company.com",
+            "password": "password",
+            "to": "alerts@company.com",
+        },
+    }
+    assert {channel.max_alerts_per_minute for channel in settings.channels} == {7}
+
+
+def test_environment_alone_makes_channels(tmp_path: Path) -> None:
+    environ = {
+        "SLACK_WEBHOOK_URL": "https://hooks.example/1",
+        "ALERT_WEBHOOK_URL": "https://shop.example/alerts",
+        "SMTP_HOST": "smtp.gmail.com",
+        "SMTP_PORT": "587",
+        "SMTP_USERNAME": "alerts@company.com",
+        "SMTP_PASSWORD": "12345",
+    }
+
+    assert options(read(tmp_path, "", environ)) == {
+        "slack": {"webhook_url": "https://hooks.example/1"},
+        "webhook": {"url": "https://shop.example/alerts"},
+        "email": {
+            "host": "smtp.gmail.com",
+            "port": 587,
+            "username": "alerts@company.com",
+            "password": "12345",
+            "to": "alerts@company.com",
+        },
+    }
+
+
+def test_variable_comes_before_the_table(tmp_path: Path) -> None:
+    text = 'smtp = {host = "a", from = "x@company.com", to = "team@company.com"}'
+
+    assert options(read(tmp_path, text, {"SMTP_HOST": "b"})) == {
+        "email": {"host": "b", "from": "x@company.com", "to": "team@company.com"}
+    }
+
+
+def test_mail_server_that_is_meant_for_others_makes_no_channel(tmp_path: Path) -> None:
+    assert read(tmp_path, "", {"SMTP_HOST": "localhost", "SMTP_PORT": "25"}).channels == ()
+
+
+def test_smtp_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read(tmp_path, 'smtp = "mail"')
+
+    assert raised.value.faults == (
+        (
+            "sergas.toml: smtp = 'mail': "
+            'allowed: a table, such as {host = "mail.shop.example", to = "team@shop.example"}'
+        ),
+    )
+
+
+def test_address_of_a_channel_is_not_shown(tmp_path: Path) -> None:
+    (channel,) = read(tmp_path, '[[channels]]\ntype = "apprise"\nurl = "tgram://hunter2/chat"\n').channels
+
+    assert channel.public()["url"] == "***"
