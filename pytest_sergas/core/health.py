@@ -288,3 +288,24 @@ def uptime(spans: Sequence[Span], now_s: float, window_s: float) -> float | None
             observed_s += length_s
             up_s += length_s if span.status in UP else 0.0
     return up_s / observed_s if observed_s else None
+
+
+def worst_by_part(spans: Sequence[Span], now_s: float, window_s: float, parts: int) -> list[HealthStatus | None]:
+    """Return the worst status in each of ``parts`` equal parts of the last ``window_s`` seconds, oldest first.
+
+    Args:
+        spans: in the order of time.
+
+    Returns:
+        None for a part in which nobody looked.
+    """
+    start_s, width_s = now_s - window_s, window_s / parts
+    worst: list[HealthStatus | None] = [None] * parts
+    for span in spans[bisect_left(spans, start_s, key=lambda span: span.until_s) :]:
+        first = max(int((span.from_s - start_s) / width_s), 0)
+        last = min(int((span.until_s - start_s) / width_s), parts - 1)
+        for part in range(first, last + 1):
+            known = worst[part]
+            if known is None or span.status.rank > known.rank:
+                worst[part] = span.status
+    return worst

@@ -258,7 +258,7 @@ def _summary(title: str, points: Sequence[Point], unit: str, budget: float | Non
 
 
 def _opening(title: str, width: float, height: float, kind: str, *, stretched: bool = False) -> str:
-    ratio = ' preserveAspectRatio="none"' if stretched else ""
+    ratio = f' height="{height}" preserveAspectRatio="none"' if stretched else ""
     return f'<svg class="{kind}" viewBox="0 0 {width} {height}"{ratio} role="img">{_title(title)}'
 
 

@@ -19,6 +19,7 @@ FAULT_LIMIT = 10
 
 _TEXT_LIMIT = 200
 _ID_LIMIT = 4_096
+_URL_LIMIT = 2_000
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}")
 _RUN_ID_ALLOWED = "allowed: 1 to 200 letters, digits and . _ : @ + -, the first a letter or digit"
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999
@@ -34,7 +35,12 @@ class ReportError(SergasError):
 
 @dataclass(frozen=True, slots=True)
 class ReportedTest:
-    """One test; `outcome` is finer than `status` where the document says more."""
+    """One test; `outcome` is finer than `status` where the document says more.
+
+    Attributes:
+        peak_memory_bytes: what its call added; None where that was not measured.
+        allowed_s, allowed_mb: its budgets of time, in seconds, and of memory, in MiB; None for no budget.
+    """
 
     id: str
     type: str
@@ -42,11 +48,19 @@ class ReportedTest:
     outcome: str
     duration_s: float
     flaky: bool
+    peak_memory_bytes: float | None = None
+    allowed_s: float | None = None
+    allowed_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run; a text is empty and a time None where the document says nothing."""
+    """One run; a text is empty and a time None where the document says nothing.
+
+    Attributes:
+        build_url: where the CI shows it; may be any text.
+        shard, split: which part of the suite it is ("2/5"), and of which split.
+    """
 
     run_id: str
     project: str
@@ -55,6 +69,9 @@ class Report:
     started_s: float | None
     finished_s: float | None
     tests: tuple[ReportedTest, ...]
+    build_url: str = ""
+    shard: str = ""
+    split: str = ""
 
     @property
     def by_status(self) -> Mapping[str, int]:
@@ -73,6 +90,17 @@ def success_percent(by_status: Mapping[str, int]) -> float | None:
     return 100.0 * passed / (passed + failed) if passed + failed else None
 
 
+def figures_by_type(report: Report) -> dict[str, dict[str, float]]:
+    """Return type → its tests by status, how many were flaky, and the seconds that they took together."""
+    figures: dict[str, dict[str, float]] = {}
+    for test in report.tests:
+        own = figures.setdefault(test.type, {"flaky": 0, "seconds": 0.0})
+        own[test.status] = own.get(test.status, 0) + 1
+        own["flaky"] += test.flaky
+        own["seconds"] += test.duration_s
+    return {name: {**own, "seconds": round(own["seconds"], 3)} for name, own in figures.items()}
+
+
 def read_report(document: object) -> Report:
     """Return what ``document``, parsed JSON, reports.
 
@@ -86,6 +114,7 @@ def read_report(document: object) -> Report:
     run_id = _run_id(top)
     results = top.inner("results")
     environment = results.inner("environment", required=False)
+    extra = results.table.get("extra")
     summary = results.inner("summary", required=False)
     report = Report(
         run_id,
@@ -95,6 +124,9 @@ def read_report(document: object) -> Report:
         summary.moment("start"),
         summary.moment("stop"),
         tuple(_tests(results)),
+        environment.text("buildUrl", limit=_URL_LIMIT),
+        _own_text(extra, "shard"),
+        _own_text(extra, "split"),
     )
     if faults:
         more = len(faults) - FAULT_LIMIT
@@ -124,6 +156,7 @@ def _tests(results: _Table) -> Iterator[ReportedTest]:
         if (status := test.table.get("status")) not in STATUSES:
             test.fault("status", f"allowed: {', '.join(STATUSES)}")
             continue
+        measured = _at(test.table, "extra", "measured")
         yield ReportedTest(
             clean(test.text("testId", limit=_ID_LIMIT) or name, _ID_LIMIT),
             test.text("type") or "untyped",
@@ -131,7 +164,29 @@ def _tests(results: _Table) -> Iterator[ReportedTest]:
             test.text("rawStatus") or status,
             test.number("duration") / 1000,
             test.table.get("flaky") is True,
+            _own_number(measured, "peakMemoryBytes"),
+            _own_number(measured, "budgets", "max_duration", "allowed"),
+            _own_number(measured, "budgets", "max_memory_mb", "allowed"),
         )
+
+
+def _at(value: object, *path: str) -> object:
+    """Return what lies at ``path``, or None: under ``extra`` every tool has things of its own."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _own_text(value: object, *path: str) -> str:
+    found = _at(value, *path)
+    return one_line(found, _TEXT_LIMIT) if isinstance(found, str) else ""
+
+
+def _own_number(value: object, *path: str) -> float | None:
+    found = _at(value, *path)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= LATEST_MS:
+        return None
+    return float(found)
 
 
 class _Table:

@@ -227,6 +227,10 @@ class Checking:
         """Return name → window → share of the observed time that it was up, 0 to 1, at its latest result."""
         return {name: watched.uptime for name, watched in self._watched.items()}
 
+    def history(self) -> dict[str, tuple[Span, ...]]:
+        """Return name → its stretches of one status, the oldest first."""
+        return {name: tuple(watched.spans) for name, watched in self._watched.items()}
+
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the metrics of the checks, with what they measured on the way."""
         del now

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.core.report import Report, ReportedTest, success_percent
+from pytest_sergas.core.report import Report, ReportedTest, figures_by_type, success_percent
+from pytest_sergas.core.standing import Seen
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import SergasError
 
@@ -25,8 +26,8 @@ _DAY_S = 86_400.0
 _LEVEL = 6
 _COLUMNS = "run_id, received_s, project, branch, commit_id, started_s, finished_s, by_status, flaky"
 
-# Id, type, outcome and seconds of a test.
-_Condensed = tuple[str, str, str, float]
+# Id, type, outcome and seconds of a test; where they are known, bytes of memory, and budgets in seconds and MiB.
+_Condensed = tuple[str, str, str, float] | tuple[str, str, str, float, float | None, float | None, float | None]
 
 
 class OtherRunError(SergasError):
@@ -58,7 +59,7 @@ class KeptRun:
 
 @dataclass(frozen=True, slots=True)
 class TestHistory:
-    """A test over several runs; durations are seconds."""
+    """A test over several runs; durations are seconds, and `seen` is it in each of them, the newest first."""
 
     __test__ = False  # pytest would take the name for a class of tests
 
@@ -69,6 +70,7 @@ class TestHistory:
     last_outcome: str
     median_s: float
     longest_s: float
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,10 @@ def _adding(report: Report, document: bytes, now: Now, retention: Retention) -> 
         digest,
         zlib.compress(json.dumps(tests, separators=(",", ":")).encode(), _LEVEL),
         zlib.compress(document, _LEVEL),
+        report.build_url,
+        report.shard,
+        report.split,
+        json.dumps(figures_by_type(report)),
     )
 
     def work(connection: sqlite3.Connection) -> bool:
@@ -222,7 +228,7 @@ def _condensed(
 def _histories(newest_first: Iterator[list[_Condensed]]) -> list[TestHistory]:
     seen: dict[str, list[tuple[str, str, float]]] = {}
     for run in newest_first:
-        for test_id, test_type, outcome, duration_s in run:
+        for test_id, test_type, outcome, duration_s, *_ in run:
             seen.setdefault(test_id, []).append((test_type, outcome, duration_s))
     histories = [_history(test_id, entries) for test_id, entries in seen.items()]
     return sorted(histories, key=lambda history: (-_troubles(history), history.id))
@@ -239,6 +245,7 @@ def _history(test_id: str, newest_first: list[tuple[str, str, float]]) -> TestHi
         outcomes[0],
         statistics.median(durations_s),
         max(durations_s),
+        tuple(Seen(outcome, duration_s) for _, outcome, duration_s in newest_first),
     )
 
 
@@ -250,4 +257,6 @@ def _troubles(history: TestHistory) -> int:
 def _condensed_test(test: ReportedTest) -> _Condensed:
     # A flaky test of another tool's has no finer outcome than "passed".
     outcome = "flaky" if test.flaky and test.outcome == "passed" else test.outcome
-    return test.id, test.type, outcome, round(test.duration_s, 6)
+    plain = test.id, test.type, outcome, round(test.duration_s, 6)
+    further = test.peak_memory_bytes, test.allowed_s, test.allowed_mb
+    return (*plain, *further) if any(value is not None for value in further) else plain

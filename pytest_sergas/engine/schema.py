@@ -68,6 +68,7 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (
         4,
         (
+
             # Alerts that are pending or firing; times in seconds since the epoch, labels as JSON, see alert_rows.py.
             """
             CREATE TABLE alerts (
@@ -133,6 +134,16 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
                 body TEXT NOT NULL
             ) WITHOUT ROWID
             """,
+        ),
+    ),
+    (
+        5,
+        (
+            # Where the CI shows the run, which part of a suite it is, and its figures by type as JSON; see past.py.
+            "ALTER TABLE runs ADD COLUMN build_url TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN shard TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN split TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN types TEXT NOT NULL DEFAULT '{}'",
         ),
     ),
 )

@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 
 from pytest_sergas.engine.engine import Engine
 from pytest_sergas.sidecar import health, openapi, push, runs, status
+from pytest_sergas.sidecar.pages import site
 
 
 def create_app(engine: Engine) -> Starlette:
@@ -17,5 +18,6 @@ def create_app(engine: Engine) -> Starlette:
             *status.routes(engine),
             *runs.routes(engine),
             *openapi.routes(),
+            *site.routes(engine),
         ]
     )

@@ -29,7 +29,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: with that, browsers send "Origin: null" with the forms of our own pages.
+    "Referrer-Policy": "same-origin",
 }
 _OWN_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 

@@ -21,6 +21,7 @@ from pytest_sergas.core.health import (
     record,
     report,
     uptime,
+    worst_by_part,
 )
 
 pytestmark = pytest.mark.unit
@@ -361,3 +362,27 @@ def test_uptime_is_the_share_of_the_observed_time(
 
 def test_windows_are_an_hour_a_day_a_week_and_thirty_days() -> None:
     assert dict(WINDOWS_S) == {"1h": 3600, "24h": DAY_S, "7d": 7 * DAY_S, "30d": 30 * DAY_S}
+
+
+def test_part_of_time_has_its_worst_status() -> None:
+    spans = [
+        Span(HealthStatus.HEALTHY, 100.0, 125.0),
+        Span(HealthStatus.UNHEALTHY, 125.0, 128.0),
+        Span(HealthStatus.DEGRADED, 128.0, 139.0),
+    ]
+
+    found = worst_by_part(spans, 150.0, 50.0, 5)
+
+    assert found == [
+        HealthStatus.HEALTHY,
+        HealthStatus.HEALTHY,
+        HealthStatus.UNHEALTHY,
+        HealthStatus.DEGRADED,
+        None,
+    ]
+
+
+def test_time_before_the_window_is_not_shown() -> None:
+    spans = [Span(HealthStatus.UNHEALTHY, 0.0, 90.0), Span(HealthStatus.HEALTHY, 95.0, 150.0)]
+
+    assert worst_by_part(spans, 150.0, 50.0, 2) == [HealthStatus.HEALTHY] * 2

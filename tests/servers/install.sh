@@ -16,6 +16,7 @@ prometheus-alertmanager | usr/bin/prometheus-alertmanager  | prometheus-alertman
 amtool                 | usr/bin/amtool                    | prometheus-alertmanager
 redis-server           | usr/bin/redis-server              | redis-server           | libraries
 initdb                 | usr/lib/postgresql/*/bin/initdb   | postgresql             | libraries
+chromium               | usr/lib/chromium/chromium         | chromium               | libraries
 postgres               | usr/lib/postgresql/*/bin/postgres | postgresql             | libraries
 "
 

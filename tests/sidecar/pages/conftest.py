@@ -1,0 +1,63 @@
+"""A sidecar full of runs, and a browser that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.servers.chromium import chromium
+from tests.servers.process import until
+from tests.servers.sidecar import Sidecar, sidecar
+from tests.sidecar.conftest import ask
+from tests.sidecar.pages import made
+
+CONFIG = """\
+[[checks]]
+type = "tcp"
+name = "database"
+host = "127.0.0.1"
+port = 1
+
+[[checks]]
+type = "python"
+name = "disk"
+call = "disks:full"
+"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """A sidecar with seven runs of a shop, the newest of which has a failure; two components and two groups.
+
+    Nobody changes anything in it.
+    """
+    directory: Path = tmp_path_factory.mktemp("shop")
+    (directory / "disks.py").write_text("def full():\n    return 'half full'\n", encoding="utf-8")
+    with sidecar(directory, config=CONFIG) as running:
+        made.send(running, *(made.shop_run(number, fails=number == 6) for number in range(7)))
+        ask(running.url, "/metrics/job/backup/host/db-1", "POST", body=b"# HELP backup_bytes Size.\nbackup_bytes 3e9\n")
+        ask(running.url, "/metrics/job/etl", "POST", body=b"rows 3\n")
+        ask(running.url, "/metrics/job/etl", "POST", body=b"rows 3 1234\n")
+        until(lambda: "not checked yet" not in ask(running.url, "/api/monitoring/status").text, "both checks have run")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """A sidecar whose runs and groups mean harm by every text that they bring."""
+    with sidecar(tmp_path_factory.mktemp("hostile")) as running:
+        made.send(running, *(made.hostile_run(number) for number in range(2)))
+        made.send_document(running, made.foreign_document("foreign", rawStatus=made.HOSTILE, type=made.HOSTILE))
+        path = made.group_path(made.HOSTILE)
+        body = f'# HELP m {made.HARM}\nm{{l="{made.HARM}"}} 1\n'
+        assert ask(running.url, path, "POST", body=body.encode()).status == 200
+        yield running

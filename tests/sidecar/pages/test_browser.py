@@ -1,0 +1,187 @@
+"""The pages in Debian's Chromium: at two widths, in light and dark, with and without the script, with the keyboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.servers import axe
+from tests.servers.sidecar import Sidecar, sidecar
+from tests.sidecar.conftest import ask
+from tests.sidecar.pages import made
+from tests.sidecar.pages.html import quoted, visit
+from tests.sidecar.pages.test_pages import PAGES
+
+pytestmark = pytest.mark.integration
+
+PATIENCE_MS = 60_000
+WIDTHS = {"phone": 360, "desktop": 1200}
+
+
+@contextmanager
+def opened(
+    browser: Browser,
+    width: str = "desktop",
+    scheme: Literal["light", "dark"] = "light",
+    *,
+    script: bool = True,
+) -> Iterator[Page]:
+    """Yield a page that fails the test with whatever the browser complains about."""
+    context = browser.new_context(
+        viewport={"width": WIDTHS[width], "height": 800}, color_scheme=scheme, java_script_enabled=script
+    )
+    complaints: list[str] = []
+    try:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
+        yield page
+        assert complaints == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_fits_its_width_and_keeps_nobody_out(
+    width: str, scheme: Literal["light", "dark"], shop: Sidecar, browser: Browser
+) -> None:
+    with opened(browser, width, scheme) as page:
+        for path in PAGES:
+            page.goto(shop.url + path)
+
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width], path
+            assert axe.findings(page) == [], path
+
+
+def test_dark_and_light_are_what_the_browser_asks_for(shop: Sidecar, browser: Browser) -> None:
+    found = []
+    for scheme in ("light", "dark"):
+        with opened(browser, scheme=scheme) as page:  # type: ignore[arg-type]  # both are
+            page.goto(shop.url)
+            found.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    assert found == ["rgb(246, 246, 243)", "rgb(21, 24, 27)"]
+
+
+def test_every_page_is_reached_from_the_overview_without_a_script(shop: Sidecar, browser: Browser) -> None:
+    with opened(browser, script=False) as page:
+        page.goto(shop.url)
+        for name, heading in {"Runs": "Runs", "Tests": "Tests", "Health": "Health", "Pushes": "Pushed groups"}.items():
+            page.get_by_label("Pages").get_by_role("link", name=name, exact=True).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        page.get_by_label("Pages").get_by_role("link", name="sergas").click()
+        page.get_by_role("link", name="failed, ", exact=False).last.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Run of shop")
+        page.get_by_role("link", name="its history").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(made.TOTAL)
+
+
+def test_tests_are_searched_without_a_script(shop: Sidecar, browser: Browser) -> None:
+    with opened(browser, script=False) as page:
+        page.goto(f"{shop.url}/tests")
+        page.get_by_label("Name contains").fill("stock")
+        page.get_by_role("button", name="Search").click()
+
+        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.get_by_label("Name contains")).to_have_value("stock")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script on", "script off"])
+def test_group_is_deleted_after_a_confirmation(script: bool, tmp_path: Path, browser: Browser) -> None:  # noqa: FBT001
+    with sidecar(tmp_path) as running, opened(browser, script=script) as page:
+        ask(running.url, made.group_path(made.HOSTILE), "POST", body=b"rows 3\n")
+        page.goto(f"{running.url}/pushes")
+        page.locator(".rows a").click()
+        page.get_by_role("link", name="Delete this group …").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Delete this group?")
+        page.get_by_role("button", name="Delete it").click()
+
+        expect(page.get_by_text("0 groups")).to_be_visible()
+        assert json.loads(ask(running.url, "/api/v1/metrics").text)["data"] == []
+
+
+def test_overview_shows_a_new_run_by_itself_and_keeps_the_focus(tmp_path: Path, browser: Browser) -> None:
+    with sidecar(tmp_path) as running, opened(browser) as page:
+        made.send(running, made.shop_run(1))
+        page.clock.install()
+        page.goto(running.url)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Everything is fine")
+        page.locator(".squares a").first.focus()
+        made.send(running, made.shop_run(2, fails=True))
+        page.clock.run_for(10_000)
+
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 thing needs a look")
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+        assert focused == "/runs/shop-1"
+
+
+def test_page_says_when_the_sidecar_is_gone(tmp_path: Path, browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    with sidecar(tmp_path) as running:
+        page.clock.install()
+        page.goto(running.url)
+    page.clock.run_for(10_000)
+
+    expect(page.get_by_role("status")).to_have_text("The sidecar does not answer; what you see is old.")
+    context.close()
+
+
+def test_keyboard_skips_to_the_content_and_shows_where_it_is(shop: Sidecar, browser: Browser) -> None:
+    with opened(browser) as page:
+        page.goto(shop.url)
+        page.keyboard.press("Tab")
+        link = page.get_by_role("link", name="Skip to the content")
+        expect(link).to_be_focused()
+        expect(link).to_be_in_viewport()
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+        page.keyboard.press("Enter")
+
+        assert page.url.endswith("#main")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+def test_failure_is_opened_with_the_keyboard(shop: Sidecar, browser: Browser) -> None:
+    with opened(browser) as page:
+        page.goto(f"{shop.url}/runs/shop-6")
+        summary = page.locator("#failures + div summary").first
+        expect(page.locator("#failures + div pre").first).to_be_visible()
+        summary.focus()
+        page.keyboard.press("Enter")
+
+        expect(page.locator("#failures + div pre").first).to_be_hidden()
+
+
+def test_no_script_of_a_hostile_text_runs(hostile: Sidecar, browser: Browser) -> None:
+    with opened(browser, "phone") as page:
+        for path in ("/", "/runs", "/runs/shop-1", "/runs/foreign", "/tests", "/pushes"):
+            page.goto(hostile.url + path)
+            assert page.evaluate("document.querySelectorAll('img, main script').length") == 0
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS["phone"], path
+        for address in set(visit(hostile, "/tests").all("tbody")[0].links().values()):
+            page.goto(hostile.url + address)
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS["phone"], address
+
+
+def test_policy_stops_a_script_that_got_in(shop: Sidecar, browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    blocked: list[str] = []
+    page.on("console", lambda message: blocked.append(message.text))
+    page.goto(f"{shop.url}/tests?q={quoted('x')}")
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=/nothing onerror=\"window.ran = 1\">')")
+    page.wait_for_function("performance.getEntriesByType('resource').some((one) => one.name.endsWith('/nothing'))")
+
+    expect(page.locator("body > img")).to_have_count(1)
+    assert page.evaluate("window.ran") is None
+    context.close()

@@ -1,0 +1,450 @@
+"""What each page says, and that it says it to a browser without a script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_sergas.core.records import Outcome
+from tests.servers.process import until
+from tests.servers.sidecar import Sidecar, sidecar
+from tests.sidecar.conftest import ask
+from tests.sidecar.pages import made
+from tests.sidecar.pages.html import quoted, read, visit
+
+pytestmark = pytest.mark.integration
+
+PAGES = (
+    "/",
+    "/runs",
+    "/runs/shop-6",
+    "/tests",
+    f"/tests/one?id={quoted(made.TOTAL)}",
+    "/components",
+    "/pushes",
+    f"/pushes/group?path={quoted('/metrics/job/etl')}",
+    f"/pushes/delete?path={quoted('/metrics/job/etl')}",
+)
+
+
+# All pages
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_loads_only_our_own_files_under_a_strict_policy(path: str, shop: Sidecar) -> None:
+    reply = ask(shop.url, path)
+    page = read(reply.text)
+
+    loaded = [
+        element.attributes.get("src") or element.attributes["href"]
+        for tag in ("script", "link")
+        for element in page.all(tag)
+    ]
+    assert [address.partition("?")[0] for address in loaded] == [
+        "/static/sergas.js",
+        "/static/sergas.css",
+        "/static/icon.svg",
+    ]
+    assert not page.all("style")
+    assert " style=" not in reply.text
+    policy = reply.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/static/sergas.js", "/static/sergas.css", "/static/icon.svg"])
+def test_files_are_kept_by_browsers_for_ever_because_their_address_tells_their_version(
+    path: str, shop: Sidecar
+) -> None:
+    reply = ask(shop.url, path)
+
+    assert (reply.status, reply.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+
+
+@pytest.mark.parametrize("path", ["/static/nothing.js", "/static/..%2Fanswer.py"])
+def test_no_other_file_is_given_out(path: str, shop: Sidecar) -> None:
+    assert ask(shop.url, path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        pytest.param("/runs/nobody", 404, "there is no such run; it may be too old by now", id="run"),
+        pytest.param("/tests/one?id=x", 404, "no test of this name ran in the newest 100 runs", id="test"),
+        pytest.param(
+            "/pushes/group?path=x",
+            404,
+            "there is no such group; it was deleted, or its time to live is over",
+            id="group",
+        ),
+        pytest.param("/runs?limit=0", 400, "limit: allowed: one whole number from 1 to 1000", id="number"),
+        pytest.param("/tests?class=x", 400, "class: allowed: broken, flaky, slower, new, stable", id="class"),
+    ],
+)
+def test_what_cannot_be_shown_says_why(path: str, status: int, text: str, shop: Sidecar) -> None:
+    page = visit(shop, path, status)
+
+    assert page.all("h1")[0].text == "Not possible"
+    assert page.all("p")[1].text == text
+
+
+# Overview
+
+
+def test_overview_says_what_needs_a_look(shop: Sidecar) -> None:
+    page = visit(shop, "/")
+
+    assert page.all("h1")[0].text == "3 things need a look"
+    listed = [item.text for item in page.all("ul")[0].all("li")]
+    assert listed == ["failed unit", "unhealthy database", "flaky integration"]
+    assert page.all("ul")[0].links()["unit"] == "/runs/shop-6"
+
+
+def test_overview_has_a_card_for_each_type_with_its_newest_runs(shop: Sidecar) -> None:
+    cards = visit(shop, "/").section("Tests").all("section")
+
+    assert [card.attributes["aria-label"] for card in cards] == ["unit", "integration", "performance"]
+    assert cards[0].text.startswith("unit failed 0% of 1 1 failed")
+    assert [link.attributes["class"] for link in cards[1].all("ol")[0].all("a")] == [
+        "flaky", "passed", "passed", "flaky", "passed", "passed", "flaky",
+    ]  # fmt: skip
+    assert cards[2].all("svg")[0].text == "seconds of all performance tests, from 0.42 to 0.48 in 7 runs"
+
+
+def test_overview_shows_components_and_groups(shop: Sidecar) -> None:
+    page = visit(shop, "/")
+
+    health = [item.text for item in page.section("Health").all("li")]
+    assert health[0].startswith("database unhealthy 127.0.0.1:1: Connection refused")
+    assert health[1].startswith("disk healthy half full")
+    pushes = [item.text for item in page.section("Pushed groups").all("li")]
+    assert pushes[0].startswith("job etl failed ")
+    assert pushes[1].startswith("job backup host db-1 ")
+
+
+def test_empty_sidecar_says_how_to_begin(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        page = visit(running, "/")
+        assert visit(running, "/runs").all("main")[0].text.endswith("No run is kept.")
+
+    assert page.all("h1")[0].text == "Nothing has come yet"
+    assert page.all("pre")[0].text == f"pytest --sergas-sidecar {running.url}"
+
+
+def test_overview_without_trouble_says_that_everything_is_fine(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        made.send(running, made.shop_run(1))
+        page = visit(running, "/")
+
+    assert page.all("h1")[0].text == "Everything is fine"
+    assert page.all("p")[1].text == "The newest runs of all 3 types passed."
+
+
+# Runs
+
+
+def test_runs_are_listed_with_branch_commit_and_build(shop: Sidecar) -> None:
+    page = visit(shop, "/runs")
+
+    rows = page.rows()
+    assert len(rows) == 7
+    assert rows[0][1:8] == ["failed", "main", "0000000000", "3", "1", "1", "3.0 s"]
+    table = page.all("tbody")[0]
+    assert table.all("a")[1].attributes["href"] == "https://ci.example.org/6"
+    assert table.all("a")[0].attributes["href"] == "/runs/shop-6"
+
+
+def test_runs_of_one_branch_are_listed(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        made.send(running, made.shop_run(1))
+        made.send_document(running, made.foreign_document("other"))
+
+        assert [row[2] for row in visit(running, "/runs").rows()] == ["-", "main"]
+        assert [row[2] for row in visit(running, "/runs?branch=main").rows()] == ["main"]
+        assert visit(running, "/runs?branch=x").all("main")[0].text.endswith("No run of this branch is kept.")
+
+
+def test_run_shows_its_failures_with_their_text(shop: Sidecar) -> None:
+    page = visit(shop, "/runs/shop-6")
+
+    failures = page.section("Failures")
+    assert failures.all("summary")[0].text == f"failed {made.TOTAL} AssertionError: assert 12 == 13"
+    assert failures.all("pre")[0].text.startswith("> assert order.total == 13 E")
+    assert failures.links()["its history"] == f"/tests/one?id={quoted(made.TOTAL)}"
+
+
+def test_run_shows_who_ran_what_when(shop: Sidecar) -> None:
+    timeline = visit(shop, "/runs/shop-6").section("Who ran what when")
+
+    assert [worker.text for worker in timeline.all("ol")[0].all("li")] == ["gw0", "gw1"]
+    assert timeline.all("svg")[0].all("title")
+    kinds = [path.attributes["class"] for path in timeline.all("path")]
+    assert {"lane", "alone", "passed", "failed", "flaky"} <= set(kinds)
+    assert "one worker alone, 760 ms" in timeline.text
+
+
+def test_run_shows_flaky_and_slowest_tests_and_figures_by_type(shop: Sidecar) -> None:
+    page = visit(shop, "/runs/shop-6")
+
+    assert page.section("Flaky").text.startswith(
+        f"{made.UNSURE} passed at attempt 2 attempt 1: ConnectionError: it is starting"
+    )
+    assert page.section("The slowest").rows()[0] == [made.SLOW, "performance", "480 ms"]
+    assert page.section("By type").rows()[0] == ["unit", "1", "0", "1", "0", "0", "0%", "220 ms"]
+
+
+def test_run_is_compared_with_the_one_before(shop: Sidecar) -> None:
+    found = visit(shop, "/runs/shop-6").section("Since the run before")
+
+    assert "/runs/shop-5" in found.links().values()
+    assert found.all("details")[0].text == f"Broke: 1 {made.TOTAL}"
+
+
+def test_first_run_is_compared_with_nothing(shop: Sidecar) -> None:
+    headings = [heading.text for heading in visit(shop, "/runs/shop-0").all("h2")]
+
+    assert headings == ["By type", "Who ran what when", "Flaky", "The slowest"]
+
+
+def test_run_shows_what_was_over_budget(tmp_path: Path) -> None:
+    cost = made.Measurement("wall", 0.9, 0.8, 0.8, uses=(made.Use("max_duration", 0.8, 0.5),))
+    slow = made.case("a.py::slow", made.attempt(Outcome.OVER_BUDGET, 100.0, measured=cost), type="performance")
+    with sidecar(tmp_path) as running:
+        made.send(running, made.shop_run(1, slow))
+
+        rows = visit(running, "/runs/shop-1").section("Over budget").rows()
+
+    assert rows == [["a.py::slow", "max_duration", "0.8", "0.5"]]
+
+
+def test_shards_are_one_run_in_the_list_and_on_its_page(tmp_path: Path) -> None:
+    shards = [
+        made.replace(
+            made.shop_run(1, run_id=f"part-{number}", shard=f"{number}/3", split="s"),
+            tests=(made.case(f"a.py::test_{number}", made.attempt(Outcome.PASSED, 100.0 + number)),),
+        )
+        for number in (1, 2)
+    ]
+    with sidecar(tmp_path) as running:
+        made.send(running, *shards)
+
+        [row] = visit(running, "/runs").rows()
+        page = visit(running, "/runs/part-1")
+
+    assert (row[0].endswith("2 of 3 shards"), row[4]) == (True, "2")
+    assert "2 of 3 shards" in page.all("p")[1].text
+    assert [worker.text for worker in page.all("ol")[0].all("li")] == ["1/3 gw0", "2/3 gw0"]
+    assert [note.text for note in page.all("p") if note.attributes.get("class") == "notice"] == [
+        "joined without shard 3/3"
+    ]
+
+
+def test_shards_that_do_not_fit_are_shown_alone_with_the_reason(tmp_path: Path) -> None:
+    shards = [made.shop_run(1, run_id=f"part-{number}", shard=f"{number}/2", split="s") for number in (1, 2)]
+    with sidecar(tmp_path) as running:
+        made.send(running, *shards)
+
+        page = visit(running, "/runs/part-2")
+
+    [note] = [note.text for note in page.all("p") if note.attributes.get("class") == "notice"]
+    assert note.startswith("shard 1/2 alone is shown: ")
+    assert f"{made.TOTAL} is in 1/2 and in 2/2" in note
+
+
+def test_run_of_another_tool_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        made.send_document(running, made.foreign_document("other"))
+        page = visit(running, "/runs/other")
+
+    text = page.all("main")[0].text
+    assert text == (
+        "Run passed 1 tests, 0 failed, 0 flaky. Its document says too little to show more: "
+        "it results.summary is missing. The document"
+    )
+    assert page.links()["The document"] == "/api/runs/other"
+
+
+# Tests
+
+
+def test_tests_are_listed_with_their_class_those_to_look_at_first(shop: Sidecar) -> None:
+    page = visit(shop, "/tests")
+
+    assert [(row[0].split(" ")[0], row[1], row[4]) for row in page.rows()] == [
+        (made.TOTAL, "broken", "1 of 7"),
+        (made.UNSURE, "flaky", "3 of 7"),
+        (made.SLOW, "stable", "0 of 7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        pytest.param("?q=STOCK", [made.UNSURE], id="part of the name"),
+        pytest.param("?q=tests+search", [made.SLOW], id="words"),
+        pytest.param("?q=nothing", [], id="nothing"),
+        pytest.param("?class=broken", [made.TOTAL], id="class"),
+        pytest.param("?branch=other", [], id="branch"),
+    ],
+)
+def test_tests_are_searched_by_name_class_and_branch(query: str, found: list[str], shop: Sidecar) -> None:
+    assert [row[0].split(" ")[0] for row in visit(shop, f"/tests{query}").rows()] == found
+
+
+def test_test_has_its_outcomes_and_its_flakiness_with_the_interval(shop: Sidecar) -> None:
+    page = visit(shop, f"/tests/one?id={quoted(made.UNSURE)}")
+
+    assert page.all("h1")[0].text == made.UNSURE
+    facts = {name.text: value.text for name, value in zip(page.all("dt"), page.all("dd"), strict=True)}
+    assert facts["Failed or flaky"] == "3 of 7 runs"
+    assert facts["Flakiness, 95% sure"] == "15.8% to 75%"
+    assert [link.attributes["class"] for link in page.section("Outcomes").all("a")].count("flaky") == 3
+    assert page.section("How it failed last").text.startswith(
+        "failed in this run on gw1 ConnectionError: it is starting"
+    )
+    assert len(page.section("Runs").rows()) == 7
+
+
+def test_test_has_plots_of_duration_and_memory_with_the_line_of_its_budget(shop: Sidecar) -> None:
+    page = visit(shop, f"/tests/one?id={quoted(made.SLOW)}")
+
+    duration, memory = page.section("Over its runs").all("svg")
+    assert duration.all("title")[0].text == (
+        "Duration: 7 values, from 420 ms to 480 ms, the last one 480 ms; the budget is 500 ms"
+    )
+    assert [path for path in duration.all("path") if path.attributes["class"] == "budget"]
+    assert [text.text for text in duration.all("text") if text.attributes["class"] == "y"][-1] == "600 ms"
+    assert [text.text for text in memory.all("text") if text.attributes["class"] == "y"][-1] == "2 MiB"
+
+
+# Health
+
+
+def test_components_are_shown_with_uptime_and_history(shop: Sidecar) -> None:
+    page = visit(shop, "/components")
+
+    assert page.all("p")[1].text == "Overall system health: unhealthy (1/2 components healthy)"
+    assert [heading.text for heading in page.all("h2")] == ["database unhealthy", "disk healthy"]
+    database = page.section("database unhealthy")
+    facts = {name.text: value.text for name, value in zip(database.all("dt"), database.all("dd"), strict=True)}
+    assert facts["Up, 24h"] in {"0%", "-"}
+    assert len(database.all("svg")) == 3
+
+
+def test_sidecar_that_checks_nothing_says_where_checks_come_from(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        page = visit(running, "/components")
+
+    assert page.all("main")[0].text.endswith(
+        "Nothing is checked. The table [[checks]] of the configuration says what is."
+    )
+
+
+# Pushes
+
+
+def test_groups_are_listed_and_searched_by_their_labels(shop: Sidecar) -> None:
+    assert len(visit(shop, "/pushes").all("ul")[0].all("li")) == 2
+    [found] = visit(shop, "/pushes?q=host=DB").all("ul")[0].all("li")
+    assert found.text.startswith("job backup host db-1 ")
+
+
+def test_group_shows_its_metrics_and_that_the_last_push_was_refused(shop: Sidecar) -> None:
+    page = visit(shop, f"/pushes/group?path={quoted('/metrics/job/etl')}")
+
+    assert page.all("p")[1].text.startswith("The push of ")
+    assert [summary.text.split(" ")[0] for summary in page.all("summary")] == [
+        "push_failure_time_seconds", "push_time_seconds", "rows",
+    ]  # fmt: skip
+    assert page.all("pre")[2].text == 'rows{instance="",job="etl"} 3'
+
+
+def test_deleting_a_group_asks_first(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        ask(running.url, "/metrics/job/etl", "POST", body=b"rows 3\n")
+        page = visit(running, f"/pushes/delete?path={quoted('/metrics/job/etl')}")
+        groups = json.loads(ask(running.url, "/api/v1/metrics").text)["data"]
+
+    assert page.all("h1")[0].text == "Delete this group?"
+    assert len(groups) == 1
+
+
+def test_confirmed_deletion_removes_the_group(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        ask(running.url, "/metrics/job/etl", "POST", body=b"rows 3\n")
+        reply = ask(running.url, "/pushes/delete", "POST", body=f"path={quoted('/metrics/job/etl')}".encode())
+        groups = json.loads(ask(running.url, "/api/v1/metrics").text)["data"]
+
+    assert (reply.status, reply.headers["location"]) == (303, "/pushes")
+    assert groups == []
+
+
+def test_page_of_another_site_cannot_delete_a_group(shop: Sidecar) -> None:
+    body = f"path={quoted('/metrics/job/etl')}".encode()
+    reply = ask(shop.url, "/pushes/delete", "POST", headers={"Origin": "https://evil.example"}, body=body)
+
+    assert reply.status == 403
+    assert len(json.loads(ask(shop.url, "/api/v1/metrics").text)["data"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param(b"path=nothing", "path 'nothing' does not start with /metrics/job/", id="no path"),
+        pytest.param(b"\xff", "what was sent is no form", id="no form"),
+        pytest.param(b"path=" + b"x" * 70_000, "the form is too large", id="too large"),
+    ],
+)
+def test_form_that_cannot_be_used_says_why(body: bytes, text: str, shop: Sidecar) -> None:
+    reply = ask(shop.url, "/pushes/delete", "POST", body=body)
+
+    assert reply.status == 400
+    assert read(reply.text).all("p")[1].text == text
+
+
+# Text that means harm
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/runs/shop-1", "/runs/foreign", "/tests", "/components", "/pushes"])
+def test_text_from_elsewhere_stays_text(path: str, hostile: Sidecar) -> None:
+    reply = ask(hostile.url, path)
+
+    page = read(reply.text)  # where a text closed an attribute or an element, this fails
+    assert not page.all("img")
+    assert [script.attributes["src"].partition("?")[0] for script in page.all("script")] == ["/static/sergas.js"]
+    assert not [link for link in page.all("a") if link.attributes.get("href", "").startswith("javascript")]
+    assert "\u202e" not in reply.text
+
+
+def test_name_of_ten_thousand_letters_is_shown_short(hostile: Sidecar) -> None:
+    reply = ask(hostile.url, "/tests")
+
+    assert "n" * 100 in reply.text
+    assert len(max(read(reply.text).all("main")[0].text.split(), key=len)) <= 210
+
+
+def test_test_with_a_name_that_means_harm_has_its_page(hostile: Sidecar) -> None:
+    listed = visit(hostile, "/tests").all("tbody")[0]
+    addresses = list(listed.links().values())
+
+    assert len(addresses) >= 5
+    for address in addresses:
+        visit(hostile, address)
+
+
+def test_group_with_a_name_that_means_harm_has_its_page(hostile: Sidecar) -> None:
+    [address] = [href for href in visit(hostile, "/pushes").links().values() if "/group" in href]
+
+    page = visit(hostile, address)
+
+    assert made.HARM in page.all("summary")[0].text
+
+
+def test_page_is_there_also_while_the_store_is_written(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        for number in range(3):
+            made.send(running, made.shop_run(number))
+            until(lambda: visit(running, "/").all("section"), "the run is shown")
