@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,8 @@ from pytest_sergas.core.durations import Duration
 from pytest_sergas.core.durations import from_json as read_durations
 from pytest_sergas.core.durations import to_json as durations_to_json
 from pytest_sergas.core.records import Outcome
-from tests.publishers.conftest import record, run_of
+from tests.publishers.conftest import attempt, record, run_of
+from tests.sidecar.pages.html import read
 from tests.test_cli import answers, sergas
 
 pytestmark = pytest.mark.integration
@@ -180,3 +185,40 @@ def test_plan_for_no_workers_is_refused(tmp_path: Path) -> None:
 
     assert ran.status == 2
     assert "argument -n: '0' cannot be used; allowed: a whole number from 1 to 10000" in ran.err
+
+
+def test_report_writes_a_page_that_is_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = "<script>alert(1)</script>"
+    run = run_of(record("a.py::test_a", attempt(Outcome.FAILED, message="<b>12</b> is not 13", trace=trace)))
+    (tmp_path / "run.json").write_bytes(to_json(run))
+
+    answers(capsys, "report", str(tmp_path / "run.json"), "-o", str(tmp_path / "run.html"))
+
+    written = (tmp_path / "run.html").read_text("utf-8")
+    page = read(written)
+    assert page.all("h1")[0].text == "Run of shop"
+    assert page.all("pre")[0].text == trace
+    assert not [element for tag in ("script", "link", "img", "a", "b") for element in page.all(tag)]
+    style = written.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    [policy] = [meta.attributes["content"] for meta in page.all("meta") if "http-equiv" in meta.attributes]
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'"
+
+
+def test_report_says_what_a_page_needs(tmp_path: Path, shards: tuple[Path, Path]) -> None:
+    program = (
+        "import sys; sys.modules['jinja2'] = None; from pytest_sergas.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "report", str(shards[0]), "-o", str(tmp_path / "run.html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "sergas: the page needs more packages: pip install 'pytest-sergas[sidecar]'\n",
+    )
+
+
+def test_report_that_cannot_be_written_says_why(tmp_path: Path, shards: tuple[Path, Path]) -> None:
+    ran = sergas(tmp_path, "report", str(shards[0]), "-o", str(tmp_path))
+
+    assert (ran.status, ran.err) == (2, f"sergas: {tmp_path} cannot be written: Is a directory\n")

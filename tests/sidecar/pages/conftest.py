@@ -28,7 +28,7 @@ call = "disks:full"
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, the thread has an event loop, which tests of coroutines do not bear
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running

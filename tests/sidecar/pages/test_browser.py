@@ -65,7 +65,7 @@ def test_every_page_fits_its_width_and_keeps_nobody_out(
 def test_dark_and_light_are_what_the_browser_asks_for(shop: Sidecar, browser: Browser) -> None:
     found = []
     for scheme in ("light", "dark"):
-        with opened(browser, scheme=scheme) as page:  # type: ignore[arg-type]  # both are
+        with opened(browser, scheme=scheme) as page:
             page.goto(shop.url)
             found.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 

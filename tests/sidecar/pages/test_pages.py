@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import Outcome
 from tests.servers.process import until
 from tests.servers.sidecar import Sidecar, sidecar
@@ -210,7 +212,7 @@ def test_first_run_is_compared_with_nothing(shop: Sidecar) -> None:
 
 
 def test_run_shows_what_was_over_budget(tmp_path: Path) -> None:
-    cost = made.Measurement("wall", 0.9, 0.8, 0.8, uses=(made.Use("max_duration", 0.8, 0.5),))
+    cost = Measurement("wall", 0.9, 0.8, 0.8, uses=(Use("max_duration", 0.8, 0.5),))
     slow = made.case("a.py::slow", made.attempt(Outcome.OVER_BUDGET, 100.0, measured=cost), type="performance")
     with sidecar(tmp_path) as running:
         made.send(running, made.shop_run(1, slow))
@@ -222,7 +224,7 @@ def test_run_shows_what_was_over_budget(tmp_path: Path) -> None:
 
 def test_shards_are_one_run_in_the_list_and_on_its_page(tmp_path: Path) -> None:
     shards = [
-        made.replace(
+        replace(
             made.shop_run(1, run_id=f"part-{number}", shard=f"{number}/3", split="s"),
             tests=(made.case(f"a.py::test_{number}", made.attempt(Outcome.PASSED, 100.0 + number)),),
         )
