@@ -68,7 +68,6 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (
         4,
         (
-
             # Alerts that are pending or firing; times in seconds since the epoch, labels as JSON, see alert_rows.py.
             """
             CREATE TABLE alerts (
