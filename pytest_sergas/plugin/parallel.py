@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.plan import History
+from pytest_sergas.core.records import TestRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.crashes import Crashes
 from pytest_sergas.plugin.exchange import Exchange
 from pytest_sergas.plugin.exclusive import Waits
+from pytest_sergas.plugin.gain import Gain
 from pytest_sergas.plugin.gate import ControllerGate
 from pytest_sergas.plugin.scheduling import Scheduling
 
@@ -36,11 +38,13 @@ class Parallel:
         self._scheduling = Scheduling(config, self._exchange, gate, history)
         self._crashes = Crashes(self._exchange)
         self._waits = Waits()
+        self._gain = Gain(each=config.getoption("dist", "no") == "each")
         register = config.pluginmanager.register
         register(gate, "sergas-gate")
         register(self._scheduling, "sergas-scheduling")
         register(self._crashes, "sergas-crashes")
         register(self._waits, "sergas-waits")
+        register(self._gain, "sergas-gain")
 
     def running(self) -> dict[str, str]:
         """Return node id → worker of the tests that have begun, as far as that is known."""
@@ -51,13 +55,17 @@ class Parallel:
         """What is in quarantine and was not collected."""
         return self._exchange.left.unmatched
 
-    @property
-    def notes(self) -> list[str]:
-        """What the summary says about this run's workers."""
+    def notes(self, tests: Sequence[TestRecord], wall_s: float, *, complete: bool) -> list[str]:
+        """Return what the summary says about this run's workers.
+
+        Args:
+            wall_s: seconds that the run took.
+            complete: whether everything that was asked for has run.
+        """
         notes = [*self._scheduling.notes, *self._crashes.notes, *self._waits.notes]
         if self._exchange.remote_workers:
             notes.append("workers on other machines do not say which type their tests have, nor what these need")
-        return notes
+        return [*notes, *(self._gain.notes(tests, wall_s) if complete else ())]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -332,22 +332,24 @@ class Run:
         tests, unfinished = self._recorder.finish()
         if self._quarantining is not None:
             tests = self._quarantining.quarantine.applied(tests)
+        finished_s = time.time()
+        stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
+        complete = not stopped and not unfinished
         notes = [*self._notes]
         if self._parallel is not None:
-            notes.extend(self._parallel.notes)
+            notes.extend(self._parallel.notes(tests, finished_s - self._started_s, complete=complete))
         shard = self._config.stash.get(_SHARD, None)
-        stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
         self.refused = self._refuse(tests)
         if self.refused and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._durations.record(tests, complete=not stopped and not unfinished)
+        self._durations.record(tests, complete=complete)
         notes.extend(self._durations.notes)
         dependencies = self._config.pluginmanager.get_plugin("sergas-dependencies")
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,
             started_s=self._started_s,
-            finished_s=time.time(),
+            finished_s=finished_s,
             tests=tests,
             exit_status=int(session.exitstatus),
             stopped=stopped,

@@ -12,6 +12,7 @@ from pytest_sergas.core.plan import Rules, gates_of_units
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange
 from pytest_sergas.plugin.forks import end_strays
+from pytest_sergas.plugin.gain import TellTimes
 from pytest_sergas.plugin.gate import WorkerGate
 from pytest_sergas.plugin.types import TYPED
 from pytest_sergas.plugin.units import Ties
@@ -41,6 +42,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     if shared is None and found.faults:
         raise pytest.UsageError(str(ConfigurationError(tuple(found.faults))))
     end_strays(config.pluginmanager, workerinput["workerid"])
+    config.pluginmanager.register(TellTimes(), "sergas-times")
     exclusive, caps = policies(session.items)
     alone = frozenset(session.items[place].nodeid for place in exclusive)
     parallel = workerinput["workercount"] > 1
