@@ -32,6 +32,7 @@ from pytest_sergas.sidecar.app import create_app
 from pytest_sergas.sidecar.auth import Authentication
 from pytest_sergas.sidecar.connection import KEEP_ALIVE_S, Connections, Limits
 from pytest_sergas.sidecar.guard import Access, Guard
+from pytest_sergas.sidecar.loop import Loop
 from pytest_sergas.sidecar.web_config import WebConfig, read_web_config
 
 Load = Callable[[], EngineSettings]
@@ -153,7 +154,8 @@ def serve(load: Load, *, allow_unauthenticated: bool) -> None:
     context = tls_context(loaded.web)
     with bind(address(loaded.settings.serve.listen)) as listening:
         process = Process(load, loaded, context, allow_unauthenticated=allow_unauthenticated)
-        asyncio.run(process.run(listening))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(process.run(listening))
 
 
 class Process:

@@ -1,0 +1,53 @@
+"""The event loop of the process, which looks names up on threads of their own.
+
+asyncio does it on the one pool that everything shares: a few lookups that a name server leaves without an answer, for
+channels that try again and again, would keep a push from being unpacked, and the process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
+
+_Addresses = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]]
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop; a name that is being looked up is not looked up a second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups: dict[tuple[Any, ...], Future[_Addresses]] = {}
+
+    async def getaddrinfo(  # noqa: PLR0913  the arguments of the base class
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  the name in the base class
+        proto: int = 0,
+        flags: int = 0,
+    ) -> _Addresses:
+        """Look ``host`` up, as `socket.getaddrinfo` does."""
+        asked = (host, port, family, type, proto, flags)
+        lookup = self._lookups.get(asked)
+        if lookup is None:
+            lookup = Future()
+            lookup.set_running_or_notify_cancel()  # from here on nobody's cancel() reaches it
+            self._lookups[asked] = lookup
+            Thread(target=self._look_up, args=(asked, lookup), name=f"lookup {host!r}", daemon=True).start()
+        return await asyncio.wrap_future(lookup)
+
+    def _look_up(self, asked: tuple[Any, ...], lookup: Future[_Addresses]) -> None:
+        try:
+            found = socket.getaddrinfo(*asked)
+        except Exception as error:  # noqa: BLE001  whoever waits gets it, whatever it is
+            del self._lookups[asked]
+            lookup.set_exception(error)
+        else:
+            del self._lookups[asked]  # first, so that who hears of this one can ask anew
+            lookup.set_result(found)
