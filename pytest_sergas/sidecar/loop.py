@@ -12,28 +12,17 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Any
 
-_Addresses = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]]
-
 
 class Loop(asyncio.SelectorEventLoop):
     """An event loop; a name that is being looked up is not looked up a second time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lookups: dict[tuple[Any, ...], Future[_Addresses]] = {}
+        self._lookups: dict[tuple[Any, ...], Future[Any]] = {}
 
-    async def getaddrinfo(  # noqa: PLR0913  the arguments of the base class
-        self,
-        host: bytes | str | None,
-        port: bytes | str | int | None,
-        *,
-        family: int = 0,
-        type: int = 0,  # noqa: A002  the name in the base class
-        proto: int = 0,
-        flags: int = 0,
-    ) -> _Addresses:
+    async def getaddrinfo(self, host: Any, port: Any, **wanted: int) -> Any:
         """Look ``host`` up, as `socket.getaddrinfo` does."""
-        asked = (host, port, family, type, proto, flags)
+        asked = (host, port, *(wanted.get(name, 0) for name in ("family", "type", "proto", "flags")))
         lookup = self._lookups.get(asked)
         if lookup is None:
             lookup = Future()
@@ -42,7 +31,7 @@ class Loop(asyncio.SelectorEventLoop):
             Thread(target=self._look_up, args=(asked, lookup), name=f"lookup {host!r}", daemon=True).start()
         return await asyncio.wrap_future(lookup)
 
-    def _look_up(self, asked: tuple[Any, ...], lookup: Future[_Addresses]) -> None:
+    def _look_up(self, asked: tuple[Any, ...], lookup: Future[Any]) -> None:
         try:
             found = socket.getaddrinfo(*asked)
         except Exception as error:  # noqa: BLE001  whoever waits gets it, whatever it is
