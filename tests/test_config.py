@@ -29,7 +29,7 @@ TEXT = "allowed: text on one line, not empty, of at most 4096 characters"
 SECONDS = "allowed: seconds (0 for none), at least 0 and at most 31622400"
 ALL_KEYS = (
     "allowed: project, timeout, retries, retry_delay, retry_on, max_retries, max_workers, exclusive_wait, watchdog, "
-    "durations, strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, "
+    "durations, history, strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, "
     "push_username, push_password_file, push_token_file, publish_deadline, slowest, types, test_timeout, "
     "test_retry_count, max_test_workers"
 )

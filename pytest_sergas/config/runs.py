@@ -64,6 +64,7 @@ class Settings:
     exclusive_wait: float = 300.0
     watchdog: float = 600.0
     durations: str = ""
+    history: str = ""
     strict: bool = False
     measure: bool = True
     measure_children: bool = False
@@ -279,6 +280,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             address.file_or_text,
             "read the tests' durations from this file, or from the sidecar at this URL, too; none by default",
             '"tests/durations.json"',
+        ),
+        "history": Key(
+            kinds.text,
+            "keep what relative budgets compare with in this file; default: pytest's cache",
+            '"build/history.json"',
         ),
         "strict": Key(kinds.boolean, "a test without a type is an error", "false"),
         "measure": Key(kinds.boolean, "measure what each call costs; false switches budgets off, too", "true"),

@@ -8,6 +8,11 @@ Memory is what the kernel says, once: it is not repeated. Time is judged in this
    waited for a CPU errs both ways, so no single attempt decides: `Budgets.attempts` of them have to agree.
 3. Where they do not, two more are made, and the majority decides; that is what their median says.
 
+``max_regression`` compares undisturbed time with that of earlier runs on the same kind of machine. A run none of whose
+attempts was above the margin by wall time passes at once. Otherwise the median of the attempts has to be above it, and
+their ranks have to be sure of it (`pytest_sergas.core.regression`); where only these are not, two more are made.
+With too little history nothing is judged.
+
 Each attempt is a whole one, with fresh fixtures; only attempts that passed otherwise are samples.
 """
 
@@ -28,6 +33,7 @@ class Budget(StrEnum):
     DURATION = "max_duration"
     CPU = "max_cpu"
     MEMORY = "max_memory_mb"
+    REGRESSION = "max_regression"
 
 
 class Decision(StrEnum):
@@ -47,6 +53,8 @@ class Reason(StrEnum):
     DISAGREE = "the attempts disagree, two more decide"
     ONCE = "memory is not repeated"
     NOT_MEASURED = "it was not measured"
+    NOT_SURE = "the ranks of the attempts are not clear enough"
+    NO_HISTORY = "there is too little history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class Budgets:
     Attributes:
         duration_s, cpu_s: seconds for the call.
         memory_mb: MiB at the peak of the call, above its start.
+        regression: how much longer than in earlier runs the call may take, as a share.
+        before_s: undisturbed seconds of the call in these runs.
         attempts: how many decide about time when they agree; an odd number.
         most: how many decide when they do not; an odd number.
     """
@@ -65,6 +75,8 @@ class Budgets:
     memory_mb: float | None = None
     attempts: int = 1
     most: int = 1
+    regression: float | None = None
+    before_s: tuple[float, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -73,7 +85,14 @@ class Budgets:
     @property
     def timed(self) -> bool:
         """Whether more than one attempt may be needed."""
-        return self.duration_s is not None or self.cpu_s is not None
+        return self.duration_s is not None or self.cpu_s is not None or self.regression is not None
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is enough to compare with, and there may be enough attempts."""
+        from pytest_sergas.core import regression
+
+        return len(self.before_s) >= regression.LEAST_HISTORY and self.most >= ATTEMPTS
 
 
 def numbers(attempts: int, *, available: int | None = None) -> tuple[int, int]:
@@ -149,7 +168,29 @@ def _findings(budgets: Budgets, samples: Sequence[Measurement]) -> list[Finding]
     if budgets.cpu_s is not None:
         values = [sample.all_cpu_s for sample in samples]
         findings.append(_time(Budget.CPU, budgets, budgets.cpu_s, last.all_cpu_s, values))
+    if budgets.regression is not None:
+        findings.append(_regression(budgets, budgets.regression, samples))
     return findings
+
+
+def _regression(budgets: Budgets, margin: float, samples: Sequence[Measurement]) -> Finding:
+    if not budgets.compares:
+        return Finding(Budget.REGRESSION, Decision.WITHIN, Reason.NO_HISTORY, Use(Budget.REGRESSION.value, 0.0, margin))
+    from pytest_sergas.core import regression  # few suites need it, and all would pay
+
+    found = regression.compare(budgets.before_s, [sample.undisturbed_s for sample in samples])
+    use = Use(Budget.REGRESSION.value, found.slower_by, margin)
+    decision, reason = Decision.WITHIN, Reason.MEDIAN
+    if all(sample.wall_s <= found.before_s * (1 + margin) for sample in samples):
+        reason = Reason.AT_ONCE
+    elif len(samples) < max(budgets.attempts, ATTEMPTS):
+        decision, reason = Decision.REPEAT, Reason.TOO_FEW
+    elif found.slower_by > margin:
+        decision = Decision.OVER
+        if not found.is_sure:
+            reason = Reason.NOT_SURE
+            decision = Decision.REPEAT if len(samples) < budgets.most else Decision.WITHIN
+    return Finding(Budget.REGRESSION, decision, reason, use)
 
 
 def _memory(allowed_mb: float, last: Measurement) -> Finding:
@@ -190,16 +231,24 @@ def decide(over: Sequence[bool], attempts: int, most: int) -> tuple[Decision, Re
 
 
 def _text(guilty: Sequence[Finding], budgets: Budgets, samples: Sequence[Measurement], test_type: str) -> str:
-    lines = [_headline(finding, len(samples)) for finding in guilty]
+    lines = [
+        _slower(budgets, finding, samples) if finding.budget is Budget.REGRESSION else _headline(finding, len(samples))
+        for finding in guilty
+    ]
     timed = [finding for finding in guilty if finding.budget is not Budget.MEMORY]
     if timed:
         lines += _table(samples)
-    if any(finding.budget is Budget.DURATION for finding in guilty):
+    if any(finding.budget in {Budget.DURATION, Budget.REGRESSION} for finding in guilty):
         lines.append(_what_counts(samples[-1]))
     if guilty[0].decision is Decision.REPEAT:
-        needed = budgets.most if guilty[0].reason is Reason.DISAGREE else budgets.attempts
+        more = guilty[0].reason in {Reason.DISAGREE, Reason.NOT_SURE}
+        needed = budgets.most if more else budgets.attempts
         lines.append(f"Not decided yet, because {guilty[0].reason.value}: {len(samples)} of {needed} are made.")
     names = " and ".join(finding.budget.value for finding in guilty)
+    if any(finding.budget is Budget.REGRESSION for finding in guilty):
+        lines.append(
+            "Where it is meant to take longer, this run is its new baseline: sergas baseline --set RUN.ctrf.json."
+        )
     lines.append(
         f"Make the call cheaper, or allow it more: {names} in the test's marker, or in [tool.sergas.types.{test_type}]."
     )
@@ -218,6 +267,19 @@ def _headline(finding: Finding, attempts: int) -> str:
     if use.used <= use.allowed:
         return f"over budget: {allowed} (seconds), and the attempt's wall time is more; {by} {verb} {used} undisturbed"
     return f"over budget: {allowed} (seconds), and {by} {verb} {used}, {over}"
+
+
+def _slower(budgets: Budgets, finding: Finding, samples: Sequence[Measurement]) -> str:
+    from pytest_sergas.core import regression
+
+    found = regression.compare(budgets.before_s, [sample.undisturbed_s for sample in samples])
+    by = "the median of the attempts" if len(samples) > 1 else "the attempt"
+    before = f"the median of {len(budgets.before_s)} earlier runs, {_seconds(found.before_s)}"
+    text = (
+        f"over budget: {Budget.REGRESSION.value} = {finding.use.allowed:.0%}, and {by} took {_seconds(found.now_s)}, "
+        f"{found.slower_by:.0%} more than {before}"
+    )
+    return f"{text} (by chance once in {1 / found.chance:.0f} times)" if found.is_sure else text
 
 
 def _what_counts(sample: Measurement) -> str:

@@ -83,7 +83,7 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
         "max_duration": Keyword(_SECONDS, "seconds that the call may take; no limit by default", "2"),
         "max_memory_mb": Keyword(_MEMORY, "MiB that the call may add at its peak; no limit by default", "100"),
         "max_cpu": Keyword(_SECONDS, "CPU seconds that the call may use; no limit by default", "2"),
-        "max_regression": _later(
+        "max_regression": Keyword(
             kinds.share, "how much slower than its history a test may be; no limit by default", '"20%"'
         ),
         "budget_attempts": Keyword(kinds.whole(1, 99, "attempts"), "attempts that decide about a time budget", "3"),
@@ -213,8 +213,10 @@ class Policy:
             return None if choice is None else float(choice.value)
 
         choice = self.choices.get("budget_attempts")
-        attempts, most = numbers(ATTEMPTS if choice is None else int(choice.value))
-        return Budgets(limit("max_duration"), limit("max_cpu"), limit("max_memory_mb"), attempts, most)
+        slower = limit("max_regression")
+        asked = ATTEMPTS if choice is None else int(choice.value)
+        attempts, most = numbers(asked if slower is None else max(asked, ATTEMPTS))
+        return Budgets(limit("max_duration"), limit("max_cpu"), limit("max_memory_mb"), attempts, most, slower)
 
     @property
     def not_in_force(self) -> tuple[str, ...]:

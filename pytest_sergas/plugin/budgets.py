@@ -11,10 +11,10 @@ for ``--fail-on-flaky``, nor in the line of counts, where it is "sampled" instea
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.outcomes import Failed  # pytest.fail.Exception, which type checkers do not know
@@ -22,6 +22,9 @@ from _pytest.outcomes import Failed  # pytest.fail.Exception, which type checker
 from pytest_sergas.core.budgets import Budgets, Decision, Verdict, judge, numbers
 from pytest_sergas.core.measurement import Measurement
 from pytest_sergas.plugin.types import Typed
+
+if TYPE_CHECKING:
+    from pytest_sergas.core.baselines import Samples
 
 
 class BudgetExceeded(Failed):
@@ -56,10 +59,17 @@ class Judging:
 
     Args:
         repeats: whether pytest-rerunfailures can repeat a test here.
+        history: the file with what earlier runs took, or "" for pytest's cache.
+
+    Attributes:
+        without_history: how many tests have a relative budget and too little history for it.
     """
 
-    def __init__(self, *, repeats: bool) -> None:
+    def __init__(self, *, repeats: bool, history: str = "") -> None:
         self._repeats = repeats
+        self._history = history
+        self._before: Mapping[str, Samples] | None = None
+        self.without_history = 0
         self._known: dict[Typed, Budgets] = {}
         self._types: dict[str, str] = {}
 
@@ -76,15 +86,36 @@ class Judging:
         if not self._types:
             item.config.pluginmanager.register(self, "sergas-budgets")
         self._types[item.nodeid] = typed.policy.type
+        if budgets.regression is not None:
+            budgets = replace(budgets, before_s=self._took(item))
         if not self._repeats:
-            return replace(budgets, attempts=1, most=1)
+            budgets = replace(budgets, attempts=1, most=1)
+            self._count(budgets)
+            return budgets
         attempts, most = numbers(budgets.attempts, available=_available(item))
+        budgets = replace(budgets, attempts=attempts, most=most)
+        self._count(budgets)
         extra = most - 1 if budgets.timed else 0
         condition = _Condition(item)
         # Memory is not repeated: not even by the retries of the test.
         if extra or condition.retries:
             item.add_marker(_marker(item, condition, extra=extra), append=False)
-        return replace(budgets, attempts=attempts, most=most)
+        return budgets
+
+    def _took(self, item: pytest.Item) -> tuple[float, ...]:
+        """Return the seconds that ``item`` took in earlier runs on a machine like this."""
+        from pytest_sergas.core.baselines import judged_by
+
+        if self._before is None:
+            from pytest_sergas.plugin import baselines
+
+            path = baselines.place(item.config, self._history)
+            self._before = baselines.read(path).baselines.get(baselines.machine(), {}) if path is not None else {}
+        return judged_by(self._before.get(item.nodeid, ()))
+
+    def _count(self, budgets: Budgets) -> None:
+        if budgets.regression is not None and not budgets.compares:
+            self.without_history += 1
 
     def judge(self, item: pytest.Item, budgets: Budgets, measurement: Measurement) -> Verdict:
         """Return the verdict on an attempt that passed otherwise."""

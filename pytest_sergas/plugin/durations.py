@@ -158,7 +158,7 @@ def update(
         expected: whether the run would have had a test of this node id if it still existed.
     """
     try:
-        with _locked(path.parent):
+        with locked(path.parent):
             known, note = _read(path)
             merged = merge(known, tests, expected)
             if merged != known:
@@ -212,7 +212,7 @@ def _expected(config: pytest.Config) -> Callable[[str], bool]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Hold a lock on ``directory`` itself, which leaves no file behind.
 
     Who does not get it within `_LOCK_S`, or has a file system without locks, goes on: what could be lost is one

@@ -81,18 +81,19 @@ class Meter:
             self._memory.start(exact=exact)
         if self._children is not None:
             self._children.start(exact=exact)
-        cpu_s, children_s = time.process_time(), self._children_cpu_s()
-        # The clock outermost: read inside, a preemption between the two would be taken off time that was not counted.
+        # To say how much CPU was used the kernel settles its account, and then a thread whose share is used up has to
+        # wait. So these stand outside of the clock: inside, that wait would count, and not be taken off.
+        cpu_s, children_s, thread_s = time.process_time(), self._children_cpu_s(), time.thread_time()
+        # The clock round the delay: inside, a preemption between the two would be taken off time that was not counted.
         start_s = time.perf_counter()
-        thread_s = time.thread_time()
         self._begun = (cpu_s, children_s, start_s, thread_s, self._delay.read_s() if self._delay else 0.0)
 
     def stop(self) -> Taken:
         """End, and return the fields of a `Measurement`, in its order, without the uses."""
         cpu_s, children_s, start_s, thread_s, delay_s = self._begun
         delay_s = (self._delay.read_s() if self._delay else 0.0) - delay_s
-        thread_s = time.thread_time() - thread_s
         wall_s = time.perf_counter() - start_s
+        thread_s = time.thread_time() - thread_s
         cpu_s = time.process_time() - cpu_s
         peak_bytes = None if self._memory is None else self._memory.stop_bytes()
         if self._children is not None and peak_bytes is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +31,7 @@ from pytest_sergas.publishers import Context, Publisher
 from pytest_sergas.version import VERSION
 
 if TYPE_CHECKING:
+    from pytest_sergas.plugin.budgets import Judging
     from pytest_sergas.plugin.measuring import Measuring
     from pytest_sergas.plugin.parallel import Parallel
     from pytest_sergas.plugin.quarantine import Quarantining
@@ -111,6 +112,7 @@ class Collection:
 
             self._appliers.append(Retries(config))
         self._measuring: Measuring | None = None
+        self._judging: Judging | None = None
         if loaded.settings.measure:
             self._measuring = self._measure(config, loaded)
         gated = [kind.value for kind, table in loaded.settings.types.items() if table.enabled and table.gate]
@@ -128,7 +130,7 @@ class Collection:
 
         if not any(map(config.pluginmanager.hasplugin, OTHERS)):
             config.pluginmanager.register(BenchmarkFixture(), "sergas-benchmark")
-        judging = Judging(repeats=self._engines.retries)
+        judging = self._judging = Judging(repeats=self._engines.retries, history=loaded.settings.history)
         measuring = Measuring(judging, children=loaded.settings.measure_children)
         config.pluginmanager.register(measuring, "sergas-measuring")
         self._appliers.append(measuring)  # after the retries, which it adds to
@@ -152,8 +154,7 @@ class Collection:
             if typed is not None:
                 policies[typed] = None
                 self._apply(item, typed)
-        for typed in policies:
-            self._note(typed.policy)
+        self._note_all(policies)
         if self._coroutines:
             config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
         if self.gates:
@@ -202,6 +203,12 @@ class Collection:
         for applier in self._appliers:
             applier.assign(item, typed)
 
+    def _note_all(self, policies: Iterable[Typed]) -> None:
+        for typed in policies:
+            self._note(typed.policy)
+        if self._judging is not None and self._judging.without_history:
+            self.notes[_without_history(self._judging.without_history)] = None
+
     def _note(self, policy: Policy) -> None:
         for keyword in policy.not_in_force:
             self.notes[f"{keyword} is recorded, but not yet in force in this version"] = None
@@ -220,6 +227,14 @@ class Collection:
             put_first(items, ranks)
         if gated and not is_worker(config):
             config.pluginmanager.register(Gate(gated, self.types), "sergas-gate")
+
+
+def _without_history(tests: int) -> str:
+    noun = "test has" if tests == 1 else "tests have"
+    return (
+        f"max_regression: {tests} {noun} too little history on this kind of machine, or too few attempts to compare; "
+        "measured, not judged"
+    )
 
 
 class Run:
@@ -326,6 +341,16 @@ class Run:
             refused += too_flaky(tests, allowed)
         return tuple(refused)
 
+    def _keep_history(self, tests: Sequence[TestRecord], branch: str) -> list[str]:
+        """Keep what the tests with relative budgets took; return what there is to say about it."""
+        if not any(test.last.measured is not None and test.last.measured.uses for test in tests):
+            return []
+        from pytest_sergas.core.baselines import has_budget
+        from pytest_sergas.plugin import baselines
+
+        path = baselines.place(self._config, self._loaded.settings.history) if any(map(has_budget, tests)) else None
+        return baselines.record(path, tests, branch) if path is not None else []
+
     def _record(self, session: pytest.Session) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
 
@@ -345,6 +370,8 @@ class Run:
         self._durations.record(tests, complete=complete)
         notes.extend(self._durations.notes)
         dependencies = self._config.pluginmanager.get_plugin("sergas-dependencies")
+        environment = describe(self._config.rootpath, os.environ)
+        notes.extend(self._keep_history(tests, environment.branch))
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,
@@ -356,7 +383,7 @@ class Run:
             unfinished=unfinished,
             collected=session.testscollected,
             workers=len(self._recorder.workers),
-            environment=describe(self._config.rootpath, os.environ),
+            environment=environment,
             notes=tuple(notes),
             refused=self.refused,
             version=VERSION,

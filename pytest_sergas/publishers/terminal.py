@@ -146,6 +146,8 @@ def _over_budget_test(test: TestRecord) -> list[Line]:
 
 
 def _use(use: Use) -> str:
+    if use.budget == "max_regression":
+        return f"max_regression = {use.allowed:.0%}, took {use.used:.0%} more than in earlier runs"
     unit = "MiB" if use.budget == "max_memory_mb" else "s"
     return f"{use.budget} = {use.allowed:g}, used {use.used:.4g} {unit} ({use.ratio:.0%})"
 

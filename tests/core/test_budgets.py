@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -189,3 +190,75 @@ def test_text_of_memory_and_cpu_together() -> None:
         "Make the call cheaper, or allow it more: max_memory_mb and max_cpu in the test's marker, or in "
         "[tool.sergas.types.load]."
     )
+
+
+BEFORE_S = (1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97)
+RELATIVE = Budgets(regression=0.2, before_s=BEFORE_S, attempts=3, most=5)
+
+
+@pytest.mark.parametrize(
+    ("undisturbed", "decision", "reason"),
+    [
+        pytest.param((1.2,), Decision.WITHIN, Reason.AT_ONCE, id="at the margin"),
+        pytest.param((1.3,), Decision.REPEAT, Reason.TOO_FEW, id="one above"),
+        pytest.param((1.3, 1.0), Decision.REPEAT, Reason.TOO_FEW, id="one above, one within"),
+        pytest.param((1.3, 1.0, 1.0), Decision.WITHIN, Reason.MEDIAN, id="two within"),
+        pytest.param((1.3, 1.3, 1.3), Decision.OVER, Reason.MEDIAN, id="three above"),
+        pytest.param((1.3, 1.3, 1.0), Decision.REPEAT, Reason.NOT_SURE, id="two above are not sure"),
+        pytest.param((1.3, 1.3, 1.02, 1.3, 1.3), Decision.OVER, Reason.MEDIAN, id="four of five are"),
+        pytest.param((1.3, 0.9, 1.3, 0.9, 1.3), Decision.WITHIN, Reason.NOT_SURE, id="five are still not sure"),
+    ],
+)
+def test_median_and_ranks_decide_about_a_relative_budget(
+    undisturbed: tuple[float, ...], decision: Decision, reason: Reason
+) -> None:
+    (finding,) = judge(RELATIVE, [sample(value) for value in undisturbed], "performance").findings
+
+    assert (finding.decision, finding.reason) == (decision, reason)
+
+
+def test_disturbed_attempts_are_not_slower() -> None:
+    verdict = judge(RELATIVE, [sample(5.0, 1.0)] * 3, "performance")
+
+    assert (verdict.decision, verdict.findings[0].reason) == (Decision.WITHIN, Reason.MEDIAN)
+
+
+@pytest.mark.parametrize(
+    "budgets",
+    [
+        pytest.param(replace(RELATIVE, before_s=BEFORE_S[:6]), id="six runs"),
+        pytest.param(replace(RELATIVE, before_s=()), id="none"),
+        pytest.param(replace(RELATIVE, attempts=1, most=1), id="one attempt"),
+    ],
+)
+def test_too_little_to_compare_with_is_measured_and_passes(budgets: Budgets) -> None:
+    verdict = judge(budgets, [sample(100.0)], "performance")
+
+    assert (verdict.decision, verdict.findings[0].reason) == (Decision.WITHIN, Reason.NO_HISTORY)
+    assert verdict.uses == (Use("max_regression", 0.0, 0.2),)
+    assert not budgets.compares
+
+
+def test_text_of_a_slower_call_is_whole() -> None:
+    assert judge(RELATIVE, [sample(1.3), sample(1.5, 1.4), sample(1.3)], "performance").text == (
+        "over budget: max_regression = 20%, and the median of the attempts took 1.30 s, 30% more than the median of 7 "
+        "earlier runs, 1.00 s (by chance once in 120 times)\n"
+        "  attempt       wall  undisturbed        CPU    waited for a CPU\n"
+        "        1     1.30 s       1.30 s     0.0 ms         0.0 ms (0%)\n"
+        "        2     1.50 s       1.40 s     0.0 ms       100.0 ms (7%)\n"
+        "        3     1.30 s       1.30 s     0.0 ms         0.0 ms (0%)\n"
+        "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU.\n"
+        "Where it is meant to take longer, this run is its new baseline: sergas baseline --set RUN.ctrf.json.\n"
+        "Make the call cheaper, or allow it more: max_regression in the test's marker, or in "
+        "[tool.sergas.types.performance]."
+    )
+
+
+def test_text_of_a_call_that_may_be_slower_says_what_is_missing() -> None:
+    lines = judge(RELATIVE, [sample(1.3), sample(1.3), sample(1.0)], "performance").text.splitlines()
+
+    assert lines[0] == (
+        "over budget: max_regression = 20%, and the median of the attempts took 1.30 s, 30% more than the median of 7 "
+        "earlier runs, 1.00 s"
+    )
+    assert lines[6] == ("Not decided yet, because the ranks of the attempts are not clear enough: 3 of 5 are made.")

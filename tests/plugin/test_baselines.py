@@ -1,0 +1,207 @@
+"""Relative budgets in real runs: what they are judged by, what is kept, and what a broken history does."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_sergas.core.baselines import Sample, from_json, to_json
+from pytest_sergas.plugin.baselines import machine
+from tests.plugin.conftest import Run
+from tests.plugin.test_budgets import CONFTEST, attempts, saying
+
+pytestmark = pytest.mark.integration
+
+BOTH = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "with workers"])
+NAME = "test_it.py::test_one"
+MARK = '@pytest.mark.performance(max_regression="20%")'
+STEADY, SLOWER = "(1, 1, 1)", "(1.3, 1.3, 1.3)"
+TOO_LITTLE = (
+    "max_regression: 1 test has too little history on this kind of machine, or too few attempts to compare; measured, "
+    "not judged"
+)
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST)
+    pytester.makefile(".toml", sergas='history = "history.json"\n')
+    return pytester
+
+
+def keep(suite: pytest.Pytester, *, runs: int = 7, on: str = "", when_s: float | None = None) -> Path:
+    """Write a history of so many runs of a second."""
+    now_s = time.time() if when_s is None else when_s
+    samples = tuple(Sample(now_s, 1.0, "main") for _ in range(runs))
+    path = suite.path / "history.json"
+    path.write_bytes(to_json({on or machine(): {NAME: samples}}))
+    return path
+
+
+def notes(ran: object) -> list[str]:
+    document = ran.document  # type: ignore[attr-defined]  # a Ran
+    found: list[str] = document["results"]["extra"].get("notes", [])
+    return found
+
+
+def samples(path: Path, on: str = "") -> list[float]:
+    known, _ = from_json(path.read_bytes(), time.time())
+    return [one.seconds for one in known[on or machine()][NAME]]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        pytest.param([STEADY], ["passed"], id="steady"),
+        pytest.param([SLOWER] * 3, ["over_budget"] * 3, id="slower"),
+        pytest.param([SLOWER, STEADY, STEADY], ["over_budget", "over_budget", "passed"], id="slower once"),
+    ],
+)
+def test_test_is_compared_with_its_history(
+    suite: pytest.Pytester, run: Run, workers: tuple[str, ...], times: list[str], expected: list[str]
+) -> None:
+    keep(suite)
+    suite.makepyfile(test_it=saying(", ".join(times), MARK))
+
+    assert attempts(run(*workers).tests["test_one"]) == expected
+
+
+@BOTH
+def test_too_little_history_passes_says_so_and_grows(
+    suite: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    path = keep(suite, runs=6)
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run(*workers)
+
+    assert (attempts(ran.tests["test_one"]), notes(ran)) == (["passed"], [TOO_LITTLE])
+    assert samples(path) == [*[1.0] * 6, 1.3]
+
+
+def test_run_that_fails_leaves_no_sample(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite)
+    suite.makepyfile(test_it=saying(", ".join([SLOWER] * 3), MARK))
+
+    run()
+
+    assert samples(path) == [1.0] * 7
+
+
+def test_history_of_another_machine_is_kept_and_not_compared_with(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite, on="another one")
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run()
+
+    assert (ran.outcomes, notes(ran)) == ({"test_one": "passed"}, [TOO_LITTLE])
+    assert (samples(path, "another one"), samples(path)) == ([1.0] * 7, [1.3])
+
+
+def test_samples_from_the_future_are_not_compared_with(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite, when_s=time.time() + 10 * 86_400)
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run()
+
+    assert ran.outcomes == {"test_one": "passed"}
+    assert notes(ran) == [
+        TOO_LITTLE,
+        f"history: {path}: 7 samples are from the future and left out; is the clock right?",
+    ]
+    assert samples(path) == [1.3]
+
+
+def test_history_that_is_corrupt_starts_anew(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite)
+    path.write_bytes(path.read_bytes()[:-20])
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run()
+
+    assert notes(ran) == [TOO_LITTLE, f"history: {path} is not whole JSON (JSONDecodeError); it starts anew"]
+    assert samples(path) == [1.3]
+
+
+def test_history_of_a_later_version_is_left_alone(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite)
+    later = json.dumps({**json.loads(path.read_bytes()), "version": 2})
+    path.write_text(later, encoding="ascii")
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run()
+
+    assert notes(ran) == [
+        TOO_LITTLE,
+        f'history: {path} has another "version" than 1: 2; it is left as it is, and nothing is compared',
+    ]
+    assert path.read_text(encoding="ascii") == later
+
+
+def test_history_that_cannot_be_read_is_said(suite: pytest.Pytester, run: Run) -> None:
+    (suite.path / "history.json").mkdir()
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    assert notes(run())[1:] == [
+        f"history: {suite.path / 'history.json'} cannot be read: Is a directory; nothing is compared"
+    ]
+
+
+@pytest.mark.usefixtures("run")  # nothing of the surrounding run reaches the inner one
+def test_history_stands_in_the_cache_unless_a_file_is_named(suite: pytest.Pytester) -> None:
+    (suite.path / "sergas.toml").unlink()
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    suite.runpytest_subprocess()
+
+    assert samples(suite.path / ".pytest_cache" / "d" / "sergas" / "history.json") == [1.3]
+
+
+@pytest.mark.parametrize("arguments", [("-p", "no:rerunfailures"), ("--pdb",)], ids=["not there", "debugger"])
+def test_test_that_cannot_be_repeated_is_measured_and_not_judged(
+    suite: pytest.Pytester, run: Run, arguments: tuple[str, ...]
+) -> None:
+    keep(suite)
+    suite.makepyfile(test_it=saying(SLOWER, MARK))
+
+    ran = run(*arguments)
+
+    assert (ran.outcomes, notes(ran)) == ({"test_one": "passed"}, [TOO_LITTLE])
+
+
+def test_summary_says_how_much_slower_it_was(suite: pytest.Pytester, run: Run) -> None:
+    keep(suite)
+    suite.makepyfile(test_it=saying(", ".join([SLOWER] * 3), MARK))
+
+    assert (
+        "over budget: test_it.py::test_one\n       max_regression = 20%, took 30% more than in earlier runs\n"
+        in run().text
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("'20 %%'", "'20 %%'"),
+        ("'20'", "'20'"),
+        ("0", "0"),
+        ("-0.1", "-0.1"),
+        ("float('nan')", "nan"),
+        ("'0%'", "'0%'"),
+        ("'2000%'", "'2000%'"),
+    ],
+)
+def test_share_that_is_none_is_refused(pytester: pytest.Pytester, run: Run, given: str, shown: str) -> None:
+    pytester.makepyfile(test_it=f"import pytest\n@pytest.mark.unit(max_regression={given})\ndef test_one(): pass")
+
+    result = run(record=False).result
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        f"test_it.py::test_one: @pytest.mark.unit(max_regression={shown}): "
+        'allowed: a share such as "20%" or 0.2, more than 0% and at most 1000%'
+    ) in result.stderr.str()
