@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_sergas.version import VERSION as __version__  # noqa: N811  the name that the language gives it
 
 _HOME = {
+    "AlertLevel": "pytest_sergas.core.alerts",
+    "AlertRule": "pytest_sergas.core.alert_rules",
+    "AlertRuleError": "pytest_sergas.errors",
     "AttemptRecord": "pytest_sergas.core.records",
     "ConfigurationError": "pytest_sergas.errors",
     "DeliveryError": "pytest_sergas.errors",
@@ -39,6 +42,8 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604  computed from the one table that says where a name lives
 
 if TYPE_CHECKING:
+    from pytest_sergas.core.alert_rules import AlertRule as AlertRule
+    from pytest_sergas.core.alerts import AlertLevel as AlertLevel
     from pytest_sergas.core.messages import Notification as Notification
     from pytest_sergas.core.messages import Notified as Notified
     from pytest_sergas.core.monitoring import MonitoringMetric as MonitoringMetric
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from pytest_sergas.core.records import RunRecord as RunRecord
     from pytest_sergas.core.records import TestRecord as TestRecord
     from pytest_sergas.core.records import TestType as TestType
+    from pytest_sergas.errors import AlertRuleError as AlertRuleError
     from pytest_sergas.errors import ConfigurationError as ConfigurationError
     from pytest_sergas.errors import DeliveryError as DeliveryError
     from pytest_sergas.errors import FinalError as FinalError

@@ -5,6 +5,7 @@
     ├── PublishError         a run could not be handed to one destination; the run itself goes on
     ├── StoreError           the sidecar's store cannot be opened, read or written
     ├── MetricError          a metric cannot be exposed as it is
+    ├── AlertRuleError       an alert rule of a program cannot be used
     ├── CollectError         a collector could not measure; what it measures is missing, and nothing else
     └── DeliveryError        a channel could not hand over a notification
         ├── TemporaryError   and it is to be tried again
@@ -43,6 +44,10 @@ class StoreError(SergasError):
 
 class MetricError(SergasError, ValueError):
     """A metric or a family cannot be exposed; the text is what whoever wrote it should read."""
+
+
+class AlertRuleError(SergasError, ValueError):
+    """An alert rule of a program cannot be used; the text is what whoever wrote it should read."""
 
 
 class CollectError(SergasError):

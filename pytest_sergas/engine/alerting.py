@@ -25,6 +25,7 @@ from pytest_sergas.channels.registry import create
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings, routing
 from pytest_sergas.core import delivery
+from pytest_sergas.core.alert_rules import PYTHON
 from pytest_sergas.core.alerts import Alert, AlertLevel, Evaluation, State, Transition, removed, step
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.delivery import Arrival, Decision, Flush, Group, Why
@@ -188,10 +189,14 @@ class Alerting:
         return tuple(firing)
 
     async def keep_rules(self, rules: frozenset[str]) -> None:
-        """End the alerts of all other rules: they are not in the rule files any more."""
+        """End the alerts of all other rules of files: they are not there any more."""
+        await self.end_rules([rule for rule in self._state.alerts if rule not in rules and not rule.startswith(PYTHON)])
+
+    async def end_rules(self, rules: Iterable[str]) -> None:
+        """End the alerts of these rules."""
         now = self._clock()
-        for rule in self._state.alerts.keys() - rules:
-            before = self._state.alerts[rule]
+        for rule in rules:
+            before = self._state.alerts.get(rule, {})
             self._change(rule, before, {}, removed(before, now).transitions)
         self._wake()
         await self._settle(now)
@@ -226,6 +231,10 @@ class Alerting:
         """Return the alerts that are pending or firing, the worst first."""
         found = [alert for alerts in self._state.alerts.values() for alert in alerts.values()]
         return sorted(found, key=lambda alert: (alert.state is not State.FIRING, -alert.level.rank, alert.labels))
+
+    def alerts_of(self, rule: str) -> Mapping[Labels, Alert]:
+        """Return the alerts of one rule that are pending or firing."""
+        return self._state.alerts.get(rule, {})
 
     def muted(self, alert: Alert, now: Now) -> str:
         """Return what silences ``alert`` now, or ""."""
