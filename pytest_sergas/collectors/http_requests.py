@@ -20,6 +20,7 @@ from pytest_sergas.core.text import clean, show_value
 from pytest_sergas.errors import MetricError
 
 OTHER = "other"
+EXCEPTIONS_LIMIT = 50  # kinds of exceptions with series of their own
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -50,6 +51,8 @@ class HttpRequests:
     _endpoints: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     _counts: dict[tuple[str, str, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _durations: dict[tuple[str, str], _Durations] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _raised: dict[tuple[str, str, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _in_flight: int = field(default=0, init=False, repr=False, compare=False)
 
     def record_http_request(self, method: str, endpoint: str, status: int, duration: float) -> None:
         """Count one request.
@@ -76,6 +79,28 @@ class HttpRequests:
                 durations.add(duration)
             durations.requests += 1
 
+    def begins(self) -> None:
+        """Count a request as in flight, until `ends`."""
+        with self._lock:
+            self._in_flight += 1
+
+    def ends(self, method: str, endpoint: str, status: int, duration: float, exception: str = "") -> None:
+        """Count a request that has begun.
+
+        Args:
+            method, endpoint, status, duration: as for `record_http_request`.
+            exception: the kind of what its handler raised, or "".
+        """
+        with self._lock:
+            self._in_flight -= 1
+        self.record_http_request(method, endpoint, status, duration)
+        if exception:
+            with self._lock:
+                kinds = {kind for _, _, kind in self._raised}
+                kind = exception if exception in kinds or len(kinds) < EXCEPTIONS_LIMIT else OTHER
+                key = (method.upper() if method.upper() in METHODS else OTHER, self._capped(endpoint), kind)
+                self._raised[key] = self._raised.get(key, 0) + 1
+
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
         del remaining_s
         with self._lock:
@@ -88,12 +113,19 @@ class HttpRequests:
                 for (method, endpoint), seen in self._durations.items()
                 for sample in seen.samples((("method", method), ("endpoint", endpoint)))
             ]
+            raised = [
+                Sample((("method", method), ("endpoint", endpoint), ("exception", kind)), count)
+                for (method, endpoint, kind), count in self._raised.items()
+            ]
+            in_flight = (Sample((), self._in_flight),)
         text = "Duration of HTTP requests in seconds"
         if self.duration_sampling > 1:
             text = f"{text}, of one request in {self.duration_sampling}"
         return [
             Family("http_requests_total", "counter", "Total HTTP requests", tuple(counts)),
             Family("http_request_duration_seconds", "histogram", text, tuple(durations)),
+            Family("http_requests_in_flight", "gauge", "HTTP requests that are being answered", in_flight),
+            Family("http_request_exceptions_total", "counter", "HTTP requests whose handler raised", tuple(raised)),
         ]
 
     def _capped(self, endpoint: str) -> str:

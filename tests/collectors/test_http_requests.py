@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.collectors.http_requests import BUCKETS_S, METHODS, OTHER, HttpRequests
+from pytest_sergas.collectors.http_requests import BUCKETS_S, EXCEPTIONS_LIMIT, METHODS, OTHER, HttpRequests
 from pytest_sergas.core.exposition import number
 from pytest_sergas.core.monitoring import check, families_of
 from pytest_sergas.errors import MetricError
@@ -48,7 +48,31 @@ def test_families_are_those_of_the_specification() -> None:
     assert {name: (family.type, family.help) for name, family in found.items()} == {
         "http_requests_total": ("counter", "Total HTTP requests"),
         "http_request_duration_seconds": ("histogram", "Duration of HTTP requests in seconds"),
+        "http_requests_in_flight": ("gauge", "HTTP requests that are being answered"),
+        "http_request_exceptions_total": ("counter", "HTTP requests whose handler raised"),
     }
+
+
+def test_request_is_in_flight_until_it_ends() -> None:
+    requests = HttpRequests()
+    requests.begins()
+    requests.begins()
+    requests.ends("GET", "/a", 200, 0.1)
+
+    found = values(requests.collect(plenty))
+    assert found["http_requests_in_flight{}"] == 1
+    assert found["http_requests_total{method=GET,endpoint=/a,status=200}"] == 1
+
+
+def test_kinds_of_exceptions_are_capped() -> None:
+    requests = HttpRequests()
+    for number_of_kind in range(EXCEPTIONS_LIMIT + 5):
+        requests.begins()
+        requests.ends("GET", "/a", 500, 0.1, f"Error{number_of_kind}")
+
+    family = by_name(requests.collect(plenty))["http_request_exceptions_total"]
+    assert len(family.samples) == EXCEPTIONS_LIMIT + 1
+    assert {dict(sample.labels)["exception"]: sample.value for sample in family.samples}[OTHER] == 5
 
 
 def test_endpoints_beyond_the_cap_are_other_and_the_first_keep_their_series() -> None:
