@@ -40,6 +40,12 @@ class TypeSettings:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def least_coverage(self) -> float | None:
+        """Percent that its tests have to cover; None for any."""
+        least: float | None = self.values.get("min_coverage")
+        return least
+
+    @property
     def flaky_allowed(self) -> int | None:
         """How many of its tests may be flaky before the run fails; None for any number."""
         allowed: int | None = self.values.get("max_flaky")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sergas.core.records import Outcome, Refusal, TestRecord
 
+ALL = "all"  # the whole run, among types
 _SHOWN = 5
 
 
@@ -29,6 +30,37 @@ def _flaky_text(name: str, node_ids: Sequence[str], limit: int) -> str:
         f"{name}: {len(node_ids)} {noun} flaky, and max_flaky = {limit}: {listed(node_ids)}; "
         "mend what fails at first, or put it into quarantine"
     )
+
+
+def too_little_covered(coverage: Mapping[str, float], least: Mapping[str, float]) -> tuple[Refusal, ...]:
+    """Return a refusal for each type that covers less than it has to.
+
+    Args:
+        coverage: type → percent; a type that did not run is missing.
+        least: type → percent; a type that may cover anything is missing.
+    """
+    return tuple(
+        Refusal(
+            name,
+            f"{name}: its tests cover {percent(coverage[name])}, and min_coverage = {limit:g}; test more with this "
+            "type, or ask for less",
+        )
+        for name, limit in least.items()
+        if name in coverage and coverage[name] < limit
+    )
+
+
+def covered(coverage: Mapping[str, float]) -> str:
+    """Return the percentages in one line, or "" where nothing was measured."""
+    if ALL not in coverage:
+        return ""
+    types = ", ".join(f"{name} {percent(value)}" for name, value in coverage.items() if name != ALL)
+    return f"{percent(coverage[ALL])} ({types})" if types else percent(coverage[ALL])
+
+
+def percent(value: float) -> str:
+    """Return a percentage that is never rounded up to a limit that it does not reach."""
+    return f"{int(value * 10) / 10:.1f}%"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -90,6 +90,7 @@ def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
                     unfinished=list(run.unfinished),
                     notes=list(run.notes),
                     refused=[{"type": refusal.type, "text": refusal.text} for refusal in run.refused],
+                    coverage={name: round(percent, 4) for name, percent in run.coverage.items()},
                     shard=run.shard,
                     split=run.split,
                     dependencies=[_dependency(one) for one in run.dependencies],

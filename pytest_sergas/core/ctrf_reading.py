@@ -71,6 +71,7 @@ def from_json(data: bytes) -> RunRecord:
         environment=_environment(environment),
         notes=_texts(extra, "notes", where),
         refused=_refused(extra, where),
+        coverage=_coverage(extra, f"{where}.coverage"),
         version=_optional(tool, "pluginVersion", str, "", "results.tool.extra.pluginVersion"),
         shard=_optional(extra, "shard", str, "", f"{where}.shard"),
         split=_optional(extra, "split", str, "", f"{where}.split"),
@@ -242,6 +243,11 @@ def _refused(extra: Mapping[str, Any], where: str) -> tuple[Refusal, ...]:
         test_type = _optional(entry, "type", str, "", f"{place}.type")
         refused.append(Refusal(test_type, _field(entry, "text", str, f"{place}.text")))
     return tuple(refused)
+
+
+def _coverage(extra: Mapping[str, Any], where: str) -> dict[str, float]:
+    found = _optional(extra, "coverage", dict, {}, where)
+    return {name: _needed(found, name, where) for name in found}
 
 
 def _ms(table: Mapping[str, Any], name: str, where: str) -> float:

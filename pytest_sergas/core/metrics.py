@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pytest_sergas.core.acceptance import ALL
 from pytest_sergas.core.records import Outcome, RunRecord
 from pytest_sergas.core.summary import TypeSummary
 from pytest_sergas.core.text import one_line
@@ -71,6 +72,8 @@ HELP: dict[str, tuple[FamilyType, str]] = {
         "Largest share of a budget that a test of the last run used; above 1 is over.",
     ),
     "sergas_dependency_up": ("gauge", "Whether what tests of the last run needed was available, until its end."),
+    "sergas_coverage_percent": ("gauge", "Percent of the code that the tests of the type ran in the last run."),
+    "sergas_run_coverage_percent": ("gauge", "Percent of the code that all tests of the last run ran together."),
     "sergas_last_run_timestamp_seconds": ("gauge", "When the last run ended, in seconds since the Unix epoch."),
     LAST_SUCCESS: ("gauge", "When the last run without a failure ended."),
 }
@@ -149,6 +152,9 @@ def _add(samples: dict[str, list[Sample]], run: RunRecord, summary: TypeSummary)
         Sample((*key, ("test", name)), duration) for name, duration in slowest.items()
     ]
     _add_measured(samples, key, summary)
+    for name, of in (("sergas_coverage_percent", summary.type), ("sergas_run_coverage_percent", ALL)):
+        if of in run.coverage:
+            samples[name].append(Sample(key, run.coverage[of]))
     samples["sergas_dependency_up"] += [
         Sample((*key, ("dependency", one.name)), float(one.is_there))
         for one in run.dependencies

@@ -102,7 +102,7 @@ KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
             "0",
             in_marker=False,
         ),
-        "min_coverage": _later(
+        "min_coverage": Keyword(
             kinds.number(0, 100, "percent"), "less coverage fails the run; no limit by default", "80", in_marker=False
         ),
         "on_unavailable": Keyword(

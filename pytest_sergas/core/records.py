@@ -10,8 +10,8 @@ A test's outcome is that of its last attempt, except that a test which passed af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -257,6 +257,8 @@ class RunRecord:
         workers: how many pytest-xdist workers ran tests; 0 for the only process.
         notes: sentences about the run that its reader should see.
         refused: what the run as a whole was to meet, and did not.
+        coverage: type → percent of the lines that its tests ran, ``all`` for those of the run; empty where nobody
+            measured it.
         shard: which part of the suite ran ("2/5"), or "" for all of it.
         split: the fingerprint of the split that the shard is a part of, or "".
         dependencies: what its tests needed, and whether it was there.
@@ -275,6 +277,7 @@ class RunRecord:
     environment: Environment = Environment()
     notes: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    coverage: Mapping[str, float] = field(default_factory=dict)
     version: str = ""
     shard: str = ""
     split: str = ""

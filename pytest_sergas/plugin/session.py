@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +32,7 @@ from pytest_sergas.version import VERSION
 
 if TYPE_CHECKING:
     from pytest_sergas.plugin.budgets import Judging
+    from pytest_sergas.plugin.coverage import Coverage
     from pytest_sergas.plugin.measuring import Measuring
     from pytest_sergas.plugin.parallel import Parallel
     from pytest_sergas.plugin.quarantine import Quarantining
@@ -58,6 +59,10 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     if not is_controller(config):
         collection = Collection(config, loaded)
         register(collection, "sergas-collection")
+    if is_worker(config) and collection is not None and config.pluginmanager.hasplugin("_cov"):
+        from pytest_sergas.plugin.coverage import Coverage
+
+        register(Coverage(config, collection.types), "sergas-coverage")
     if config.getoption("sergas_shard"):
         _register_shard(config, collection, kept)
     if kept is not None:
@@ -264,6 +269,7 @@ class Run:
             workers = dict if self._parallel is None else self._parallel.running
             watchdog = Watchdog(loaded.settings.watchdog, self._recorder.running, workers)
             config.pluginmanager.register(watchdog, "sergas-watchdog")
+        self._coverage = self._create_coverage()
         self._quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
         self._publishers: tuple[Publisher, ...] | None = None
         self._started_s = started_s
@@ -279,6 +285,15 @@ class Run:
     def pytest_runtestloop(self) -> None:
         # Where nobody configured us, we were not there yet when the session started.
         self._create_publishers()
+
+    def _create_coverage(self) -> Coverage | None:
+        if not self._config.pluginmanager.hasplugin("_cov"):
+            return None
+        from pytest_sergas.plugin.coverage import Coverage
+
+        coverage = Coverage(self._config, self._types)
+        self._config.pluginmanager.register(coverage, "sergas-coverage")
+        return coverage
 
     def _create_parallel(self) -> Parallel:
         from pytest_sergas.plugin.parallel import Parallel
@@ -341,6 +356,24 @@ class Run:
             refused += too_flaky(tests, allowed)
         return tuple(refused)
 
+    def _least_coverage(self, tests: Sequence[TestRecord]) -> dict[str, float]:
+        types = self._loaded.settings.types
+        least = {kind.value: limit for kind, table in types.items() if (limit := table.least_coverage)}
+        return {name: limit for name, limit in least.items() if any(test.type == name for test in tests)}
+
+    def _refuse_coverage(self, tests: Sequence[TestRecord], coverage: Mapping[str, float]) -> tuple[Refusal, ...]:
+        if self._coverage is None or not self._coverage.is_whole or not (least := self._least_coverage(tests)):
+            return ()
+        from pytest_sergas.core.acceptance import too_little_covered
+
+        return too_little_covered(coverage, least)
+
+    def _notes_on_coverage(self, tests: Sequence[TestRecord]) -> list[str]:
+        if self._coverage is not None:
+            return self._coverage.notes
+        least = self._least_coverage(tests)
+        return [f"min_coverage of {', '.join(least)} is not judged: nobody measures; add --cov"] if least else []
+
     def _keep_history(self, tests: Sequence[TestRecord], branch: str) -> list[str]:
         """Keep what the tests with relative budgets took; return what there is to say about it."""
         if not any(test.last.measured is not None and test.last.measured.uses for test in tests):
@@ -364,7 +397,9 @@ class Run:
         if self._parallel is not None:
             notes.extend(self._parallel.notes(tests, finished_s - self._started_s, complete=complete))
         shard = self._config.stash.get(_SHARD, None)
-        self.refused = self._refuse(tests)
+        coverage = self._coverage.percentages(tests) if self._coverage is not None else {}
+        self.refused = (*self._refuse(tests), *self._refuse_coverage(tests, coverage))
+        notes.extend(self._notes_on_coverage(tests))
         if self.refused and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._durations.record(tests, complete=complete)
@@ -386,6 +421,7 @@ class Run:
             environment=environment,
             notes=tuple(notes),
             refused=self.refused,
+            coverage=coverage,
             version=VERSION,
             shard=str(shard or ""),
             split=shard.split if shard is not None else "",

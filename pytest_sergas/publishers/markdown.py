@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sergas.core.acceptance import covered
 from pytest_sergas.core.records import MESSAGE_LIMIT, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
     TypeSummary,
@@ -117,6 +118,7 @@ def _about(run: RunRecord) -> str:
     parts += [
         f"{name} {code(value)}" for name, value in (("branch", where.branch), ("commit", where.commit[:12])) if value
     ]
+    parts += [f"coverage {text}"] if (text := covered(run.coverage)) else []
     parts += [f"pull request {code(where.pull_request)}"] if where.pull_request else []
     if where.build_url.startswith(("https://", "http://")):
         # In angle brackets an address may hold anything but these and line ends.

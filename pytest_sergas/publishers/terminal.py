@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sergas.core.acceptance import covered
 from pytest_sergas.core.measurement import Use
 from pytest_sergas.core.records import MESSAGE_LIMIT, UNTYPED, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
@@ -70,7 +71,7 @@ def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line,
         *_ended_early(run),
         *_notes(run),
     )
-    return (*_table(summaries, total), *_needed(run), *trouble, *_slowest(summaries)), trouble
+    return (*_table(summaries, total), *_coverage(run), *_needed(run), *trouble, *_slowest(summaries)), trouble
 
 
 def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:
@@ -108,6 +109,10 @@ def count(number: int) -> str:
 
 def _pad(index: int, text: str) -> str:
     return text.rjust(_WIDTHS[index]) if index else text.ljust(_WIDTHS[index])
+
+
+def _coverage(run: RunRecord) -> list[Line]:
+    return [(Segment(line),) for line in _wrapped(f"coverage: {text}")] if (text := covered(run.coverage)) else []
 
 
 def _refused(run: RunRecord) -> list[Line]:

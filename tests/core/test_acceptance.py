@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.acceptance import listed, too_flaky
+from pytest_sergas.core.acceptance import ALL, covered, listed, percent, too_flaky, too_little_covered
 from pytest_sergas.core.records import Outcome, Refusal
 from tests.publishers.conftest import record
 
@@ -53,3 +53,29 @@ def test_one_flaky_test_is_one() -> None:
 @given(st.lists(st.text(min_size=1), max_size=9))
 def test_list_of_names_counts_those_that_it_leaves_out(names: list[str]) -> None:
     assert listed(names).endswith(f" and {len(names) - 5} more") is (len(names) > 5)
+
+
+def test_type_that_covers_too_little_is_refused_with_what_it_covers() -> None:
+    assert too_little_covered({ALL: 90.0, "unit": 79.99, "e2e": 50.0}, {"unit": 80, "e2e": 50, "load": 100}) == (
+        Refusal(
+            "unit",
+            "unit: its tests cover 79.9%, and min_coverage = 80; test more with this type, or ask for less",
+        ),
+    )
+
+
+@given(st.floats(0, 100), st.integers(0, 100))
+def test_percentage_below_a_limit_is_shown_below_it(value: float, limit: int) -> None:
+    assert (float(percent(value).removesuffix("%")) < limit) is (value < limit)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "text"),
+    [
+        ({}, ""),
+        ({ALL: 81.25}, "81.2%"),
+        ({ALL: 100.0, "unit": 75.0, "e2e": 50.0}, "100.0% (unit 75.0%, e2e 50.0%)"),
+    ],
+)
+def test_percentages_stand_in_one_line(coverage: dict[str, float], text: str) -> None:
+    assert covered(coverage) == text

@@ -67,6 +67,7 @@ RUNS = st.builds(
         exit_status=1,
         workers=2,
         stopped="^C",
+        coverage={"all": 81.25, "unit": 75.0},
         refused=(Refusal("unit", "too flaky"), Refusal("", "quarantine")),
         unfinished=("a.py::z",),
     ),
@@ -175,6 +176,11 @@ def test_status_decides_without_raw_status(status: str, outcome: Outcome, *, fla
         ),
         pytest.param(
             foreign_run(refused=[{"type": "unit"}]), "results.extra.refused[0].text is missing", id="refusal of nothing"
+        ),
+        pytest.param(
+            foreign_run(coverage={"unit": "much"}),
+            "results.extra.coverage.unit is not a number of a time",
+            id="coverage",
         ),
         pytest.param(foreign(retryAttempts={}), "results.tests[0].retryAttempts is not a list", id="no list"),
         pytest.param(foreign(retryAttempts=[1]), "results.tests[0].retryAttempts[0] is not an object", id="no attempt"),

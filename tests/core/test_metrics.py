@@ -256,3 +256,19 @@ def test_type_for_which_the_run_fails_has_no_success(refused: str, expected: boo
     run = run_of(record("a"), refused=(Refusal(refused, "too flaky"),))
 
     assert succeeded(run, summarise(run)[0]) is expected
+
+
+def test_coverage_of_the_type_and_of_the_run_stand_beside_each_other() -> None:
+    run = run_of(record("a"), record("b", type="e2e"), coverage={"all": 90.0, "unit": 60.0})
+
+    values = {
+        (family.name, sample.labels[0][1]): sample.value
+        for family in run_families(run, summarise(run))
+        if "coverage" in family.name
+        for sample in family.samples
+    }
+    assert values == {
+        ("sergas_coverage_percent", "unit"): 60.0,
+        ("sergas_run_coverage_percent", "unit"): 90.0,
+        ("sergas_run_coverage_percent", "e2e"): 90.0,
+    }

@@ -259,3 +259,7 @@ def test_option_names_the_file(pytester: pytest.Pytester, run: Run) -> None:
     document = Path(pytester.path, "out", "run.md").read_text("utf-8")
     assert document.startswith("## 1 of 1 test failed\n")
     assert "markdown: out/run.md" in ran.text
+
+
+def test_coverage_stands_in_what_is_said_about_the_run() -> None:
+    assert " · coverage 90.0% (unit 60.0%)" in rendered(record("a"), coverage={"all": 90.0, "unit": 60.0})

@@ -237,3 +237,9 @@ def test_run_without_types_shows_only_its_notes() -> None:
 
     assert publication.title == "sergas"
     assert publication.lines == publication.brief == ((Segment("note: workers on other machines", "yellow"),),)
+
+
+def test_coverage_stands_below_the_table() -> None:
+    text = shown(record("a"), coverage={"all": 90.0, "unit": 60.0}, slowest=0)
+
+    assert text.splitlines()[-1] == "coverage: 90.0% (unit 60.0%)"

@@ -1,0 +1,140 @@
+"""Coverage by type, in real runs of pytest-cov: alone, with workers, and when one of them dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import Ran, Run
+
+pytestmark = pytest.mark.integration
+
+BOTH = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "with workers"])
+# Ten statements: four run when it is imported, then two for each function.
+CODE = "".join(f"def {name}():\n    a = 1\n    return a\n" for name in ("one", "two", "three")) + "DONE = True\n"
+TESTS = """
+import os
+import pytest
+import code_under_test as code
+
+@pytest.mark.unit
+def test_one(): code.one()
+
+@pytest.mark.unit
+def test_one_again(): code.one()
+
+@pytest.mark.integration
+def test_two(): code.one(); code.two()
+
+@pytest.mark.smoke
+def test_nothing(): pass
+
+def test_three(): code.three()
+"""
+COVERAGE = {"all": 100.0, "unit": 60.0, "integration": 80.0, "smoke": 40.0, "untyped": 60.0}
+COV = ("--cov=code_under_test", "--cov-report=")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(code_under_test=CODE, test_it=TESTS)
+    return pytester
+
+
+def coverage(ran: Ran) -> dict[str, float]:
+    assert ran.document is not None
+    found: dict[str, float] = ran.document["results"]["extra"].get("coverage", {})
+    return found
+
+
+def extra(ran: Ran, name: str) -> list[object]:
+    assert ran.document is not None
+    found: list[object] = ran.document["results"]["extra"].get(name, [])
+    return found
+
+
+@BOTH
+@pytest.mark.parametrize("context", [(), ("--cov-context=test",)], ids=["our contexts", "pytest-cov's contexts"])
+@pytest.mark.usefixtures("suite")
+def test_each_type_covers_what_its_tests_ran(run: Run, workers: tuple[str, ...], context: tuple[str, ...]) -> None:
+    ran = run(*COV, *workers, *context)
+
+    assert coverage(ran) == COVERAGE
+    assert "coverage: 100.0% (unit 60.0%, integration 80.0%, smoke 40.0%, untyped 60.0%)" in ran.text
+
+
+@pytest.mark.usefixtures("suite")
+def test_reports_of_pytest_cov_are_of_the_whole_run(run: Run) -> None:
+    assert "TOTAL                   10      0   100%" in run("--cov=code_under_test", "--cov-report=term").text
+
+
+@BOTH
+def test_type_that_covers_too_little_fails_the_run(suite: pytest.Pytester, run: Run, workers: tuple[str, ...]) -> None:
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 60.5\n[types.integration]\nmin_coverage = 80\n")
+
+    ran = run(*COV, *workers)
+
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert extra(ran, "refused") == [
+        {
+            "type": "unit",
+            "text": "unit: its tests cover 60.0%, and min_coverage = 60.5; test more with this type, or ask for less",
+        }
+    ]
+
+
+def test_type_that_did_not_run_is_not_judged(suite: pytest.Pytester, run: Run) -> None:
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 100\n")
+
+    assert run(*COV, "-m", "smoke").result.ret == pytest.ExitCode.OK
+
+
+def test_minimum_that_nobody_measures_is_said(suite: pytest.Pytester, run: Run) -> None:
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 100\n")
+
+    ran = run()
+
+    assert ran.result.ret == pytest.ExitCode.OK
+    assert extra(ran, "notes") == ["min_coverage of unit is not judged: nobody measures; add --cov"]
+
+
+def test_worker_that_dies_fails_nothing_for_its_coverage(suite: pytest.Pytester, run: Run) -> None:
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 100\n[types.e2e]\nretries = 1\n")
+    suite.makepyfile(
+        test_z_crash="""
+        import os, pathlib, pytest
+
+        @pytest.mark.e2e
+        def test_crash():
+            first = not pathlib.Path("crashed").exists()
+            pathlib.Path("crashed").touch()
+            if first:
+                os._exit(3)
+        """
+    )
+
+    ran = run(*COV, "--cov-fail-under=100", "-n", "1")
+
+    assert ran.tests["test_crash"]["rawStatus"] == "flaky"
+    assert ran.result.ret == pytest.ExitCode.OK
+    (note,) = [note for note in extra(ran, "notes") if str(note).startswith("coverage")]
+    assert note == "coverage: the data of worker gw0, which died, is missing; no minimum of it is judged"
+    assert "fail-under" not in ran.text
+
+
+def test_contexts_that_somebody_else_sets_are_left_alone(suite: pytest.Pytester, run: Run) -> None:
+    Path(suite.path, ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
+
+    ran = run(*COV)
+
+    assert coverage(ran) == {"all": 100.0}
+    assert extra(ran, "notes") == ["coverage: with dynamic_context in its configuration it is not known by type"]
+
+
+@pytest.mark.usefixtures("suite")
+def test_coverage_of_nothing_is_not_known(run: Run) -> None:
+    ran = run("--cov=there_is_no_such_module", "--cov-report=", "-W", "ignore")
+
+    assert coverage(ran) == {}
+    assert extra(ran, "notes") == ["coverage is not known: No data to report."]
