@@ -40,6 +40,10 @@ class Journal:
         self._turn = asyncio.Lock()
         self.is_failing = False
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._rows
+
     def put(self, key: tuple[object, ...], row: Row) -> None:
         """Write ``row`` with the next commit, in the place of an earlier one with that key."""
         self._rows.pop(key, None)  # a later one also stands behind all that came before it
