@@ -31,12 +31,14 @@ from pytest_sergas.config.channels import COMMON as CHANNEL_COMMON
 from pytest_sergas.config.checks import CHECKS, COMMON
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import read_file
+from pytest_sergas.config.routes import ROUTE_KEYS, ROUTES, WINDOW_KEYS
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import HELP, Sample
 from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
-from pytest_sergas.engine import checking, clock
+from pytest_sergas.core.routes import Route
+from pytest_sergas.engine import alerting, checking, clock
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import FAILED, PUSHED, Groups
 from pytest_sergas.engine.history import History
@@ -261,7 +263,7 @@ def test_keys_of_serving_are_documented_with_their_defaults() -> None:
 
 
 def test_paths_of_the_sidecar_are_documented() -> None:
-    described = re.findall(r"`(GET|POST) (\S+)`", section("Serving"))
+    described = re.findall(r"`(GET|POST|DELETE) (\S+)`", section("Serving"))
     promised = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
 
     assert set(described) == promised - {("GET", "/health")}  # which has a section of its own
@@ -355,6 +357,27 @@ def test_checks_are_documented() -> None:
 def test_keys_of_checking_are_documented() -> None:
     assert first_cells("Keys of checking") == list(CHECKS.keys)
     assert first_cells("Keys of a check") == list(COMMON)
+
+
+def test_keys_of_routes_are_documented_with_their_defaults() -> None:
+    assert first_cells("Keys of routes") == list(ROUTES.keys)
+    assert first_cells("Keys of a route") == list(ROUTE_KEYS)
+    assert first_cells("Keys of a maintenance window") == list(WINDOW_KEYS)
+    for name, attribute in {
+        "group_wait": "group_wait_s",
+        "group_interval": "group_interval_s",
+        "repeat_interval": "repeat_interval_s",
+    }.items():
+        found = re.search(r"default ([0-9]+)", row("Keys of a route", name))
+        assert found, name
+        assert getattr(Route(), attribute) == float(found[1])
+
+
+def test_metrics_of_alerting_are_documented_with_their_types() -> None:
+    title = "Metrics of alerting"
+
+    assert first_cells(title) == list(alerting.HELP)
+    assert [row(title, name).split(" | ")[1] for name in alerting.HELP] == [kind for kind, _ in alerting.HELP.values()]
 
 
 def test_options_of_checks_are_documented() -> None:

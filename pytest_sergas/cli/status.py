@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from pytest_sergas.config import load
+from pytest_sergas.cli._sidecar import WHERE, find
 from pytest_sergas.core.text import keep_start
-from pytest_sergas.errors import ConfigurationError, PublishError, SergasError
 
 HELP = "show what a running sidecar says: health, alerts, the last test run"
-EXAMPLES = """\
-The sidecar is the one at --url, else the key `sidecar` of the configuration,
-else http://127.0.0.1:8000. Credentials are those with which runs are sent:
-SERGAS_PUSH_TOKEN, or SERGAS_PUSH_USERNAME and SERGAS_PUSH_PASSWORD, or the
-files that push_token_file and push_password_file name.
-
+EXAMPLES = f"""\
+{WHERE}
 examples:
   sergas status
   sergas status --url http://ci.example.org:8000
   sergas status --json | jq .tests.success_rate
 """
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 PATH = "/api/monitoring/status"
 
 _WIDTH = 80
-_TIMEOUT_S = 10.0
-_LIMIT_BYTES = 256 * 1024 * 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,28 +44,10 @@ def fetch(url: str | None) -> tuple[str, dict[str, Any]]:
     Raises:
         SergasError: it cannot be asked, or answers something else.
     """
-    from pytest_sergas.publishers import Context
-    from pytest_sergas.publishers.endpoint import endpoint
-
-    here = Path.cwd()
-    given = {"sidecar": ("--url", url)} if url is not None else {}
-    loaded = load(here, environ=os.environ, options=given)
-    context = Context(loaded.settings, os.environ, here, here, sources=loaded.sources)
-    faults: list[str] = []
-    where = endpoint("sidecar", loaded.settings.sidecar or DEFAULT_URL, context, faults)
-    if faults:
-        raise ConfigurationError(tuple(faults))
-    try:
-        body = where.fetch(PATH, _TIMEOUT_S, _LIMIT_BYTES)
-    except PublishError as error:
-        raise SergasError(f"sergas: {where.url}: {error}; sergas serve starts a sidecar") from error
-    try:
-        status = json.loads(body)
-    except ValueError:
-        status = None
-    if not isinstance(status, dict) or not {"health", "alerts", "metrics", "tests"} <= status.keys():
-        raise SergasError(f"sergas: {where.url}: what it answers is not the status of a sidecar; is it another server?")
-    return where.url, status
+    sidecar = find(url)
+    keys = frozenset({"health", "alerts", "metrics", "tests"})
+    status: dict[str, Any] = sidecar.ask(PATH, "the status", keys)
+    return sidecar.url, status
 
 
 def to_lines(url: str, status: Mapping[str, Any]) -> Iterator[str]:

@@ -80,7 +80,12 @@ class Endpoint:
 
     def fetch(self, path: str, timeout_s: float, limit_bytes: int) -> bytes:
         """Return what is answered to a GET, at most ``limit_bytes`` of it; otherwise like `send`."""
-        with self._answer("GET", path, (), None, timeout_s) as answer:
+        return self.exchange("GET", path, None, timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+    def exchange(self, method: str, path: str, json: bytes | None, *, timeout_s: float, limit_bytes: int) -> bytes:
+        """Send ``json`` and return what is answered, at most ``limit_bytes`` of it; otherwise like `send`."""
+        headers = (("Content-Type", "application/json"),) if json is not None else ()
+        with self._answer(method, path, headers, json, timeout_s) as answer:
             body: bytes = answer.read(limit_bytes)
             return body
 

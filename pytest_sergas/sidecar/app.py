@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from pytest_sergas.engine.engine import Engine
-from pytest_sergas.sidecar import health, openapi, push, runs, status
+from pytest_sergas.sidecar import alerts, health, openapi, push, runs, status
 from pytest_sergas.sidecar.pages import site
 
 
@@ -17,6 +17,7 @@ def create_app(engine: Engine) -> Starlette:
             *push.routes(engine),
             *status.routes(engine),
             *runs.routes(engine),
+            *alerts.routes(engine),
             *openapi.routes(),
             *site.routes(engine),
         ]

@@ -11,7 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pytest_sergas.core.kinds import YEAR_S
 from pytest_sergas.core.report import LATEST_MS
+from pytest_sergas.sidecar.alerts import HISTORY_LIMIT, MATCHERS_LIMIT, TRENDS_DAYS
+from pytest_sergas.sidecar.alerts import TEXT_LIMIT as SILENCE_TEXT_LIMIT
 from pytest_sergas.sidecar.answers import answer
 from pytest_sergas.sidecar.runs import RUNS_LIMIT, TESTS_RUNS_LIMIT
 from pytest_sergas.version import VERSION
@@ -45,6 +48,11 @@ def document() -> dict[str, Any]:
             "/api/runs/{run_id}": {"get": _one()},
             "/api/tests": {"get": _get("Tests of the newest runs, those with trouble first", _TESTS, _TESTS_QUERY)},
             "/api/durations": {"get": _get("Median seconds of each test", _DURATIONS, _TESTS_QUERY)},
+            "/api/alerts": {"get": _get("Alerts that are pending or fire, the worst first", _ALERTS, _ALERTS_QUERY)},
+            "/api/alerts/history": {"get": _get("What happened to alerts, the latest first", _EVENTS, _EVENTS_QUERY)},
+            "/api/alerts/trends": {"get": _get("How often alerts began to fire", _TRENDS, _TRENDS_QUERY)},
+            "/api/silences": {"get": _get("The silences, the one that ends last first", _SILENCES), "post": _silence()},
+            "/api/silences/{silence_id}": {"delete": _unsilence()},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
             "/health": {"get": _health()},
@@ -119,6 +127,74 @@ _STATUS = _object(
         "tests": _object({"total": COUNT, "success_rate": {"type": ["number", "null"]}, "by_status": COUNTS}),
     }
 )
+_LEVEL: Schema = {"enum": ["info", "warning", "error", "critical"]}
+_LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
+_NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
+_ALERT = _object(
+    {
+        "name": TEXT,
+        "state": {"enum": ["pending", "firing"]},
+        "level": _LEVEL,
+        "message": TEXT,
+        "source": TEXT,
+        "labels": _LABELS,
+        "annotations": _LABELS,
+        "value": _NUMBER_OR_NULL,
+        "active_since": MOMENT,
+        "firing_since": MOMENT,
+        "muted_by": TEXT,
+        "routes": _list(TEXT),
+    }
+)
+_ALERTS = _object({"alerts": _list(_ALERT)})
+_DELIVERY = _object(
+    {
+        "key": TEXT,
+        "state": {"enum": ["waiting", "held", "delivered", "failed", "summarised"]},
+        "attempts": COUNT,
+        "result": TEXT,
+        "finished": MOMENT,
+    }
+)
+_EVENT = _object(
+    {
+        "at": MOMENT,
+        "event": {"enum": ["firing", "resolved", "told", "not_told"]},
+        "why": TEXT,
+        "detail": TEXT,
+        "name": TEXT,
+        "level": _LEVEL,
+        "source": TEXT,
+        "labels": _LABELS,
+        "value": _NUMBER_OR_NULL,
+        "channel": TEXT,
+        "delivery": {"anyOf": [_DELIVERY, {"type": "null"}]},
+    }
+)
+_EVENTS = _object({"events": _list(_EVENT)})
+_BY_DAY: Schema = {"type": "object", "additionalProperties": COUNTS}
+_TRENDS = _object({"by_level": _BY_DAY, "by_source": _BY_DAY})
+_SILENCE = _object(
+    {
+        "id": TEXT,
+        "matchers": _list(TEXT),
+        "starts": MOMENT,
+        "ends": MOMENT,
+        "is_active": {"type": "boolean"},
+        "created_by": TEXT,
+        "comment": TEXT,
+    }
+)
+_SILENCES = _object({"silences": _list(_SILENCE)})
+_SHORT: Schema = {"type": "string", "maxLength": SILENCE_TEXT_LIMIT}
+_NEW_SILENCE = _object(
+    {
+        "matchers": {"type": "array", "items": _SHORT, "minItems": 1, "maxItems": MATCHERS_LIMIT},
+        "duration_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": YEAR_S},
+    },
+    created_by=_SHORT,
+    comment=_SHORT,
+)
 _RUN_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}$"}
 _CTRF_TEST = _object(
     {
@@ -136,6 +212,16 @@ def _query(name: str, schema: Schema) -> Schema:
 
 _FILTERS = [_query(name, {"type": "string", "maxLength": 200}) for name in ("project", "branch")]
 _TESTS_QUERY = [_query("runs", {"type": "integer", "minimum": 1, "maximum": TESTS_RUNS_LIMIT}), *_FILTERS]
+
+_ALERTS_QUERY = [
+    _query("state", {"enum": ["inactive", "pending", "firing", "resolved"]}),
+    _query("level", _LEVEL),
+]
+_EVENTS_QUERY = [
+    _query("limit", {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT}),
+    *(_query(name, {"type": "string", "maxLength": 200}) for name in ("name", "level", "source", "channel")),
+]
+_TRENDS_QUERY = [_query("days", {"type": "integer", "minimum": 1, "maximum": TRENDS_DAYS})]
 
 
 def _answer(text: str, schema: Schema) -> Schema:
@@ -184,6 +270,31 @@ def _add() -> Schema:
             "413": _refusal("It is too large"),
             "415": _refusal("It is no JSON, or in an unknown encoding"),
             "503": _refusal("The store cannot be written"),
+        },
+    }
+
+
+def _silence() -> Schema:
+    return {
+        "summary": "Keep quiet about alerts that all matchers match",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _NEW_SILENCE}}},
+        "responses": {
+            "201": _answer("It is in force", _SILENCE),
+            "400": _refusal("It is no silence"),
+            "409": _refusal("There are too many"),
+            "413": _refusal("It is too large"),
+        },
+    }
+
+
+def _unsilence() -> Schema:
+    silence_id = {"name": "silence_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return {
+        "summary": "End a silence",
+        "parameters": [silence_id],
+        "responses": {
+            "200": _answer("It has ended", _object({"ended": {"const": True}})),
+            "404": _refusal("There is none with this id"),
         },
     }
 
