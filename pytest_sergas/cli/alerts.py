@@ -55,7 +55,8 @@ def to_lines(alerts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         since = alert["firing_since"] or alert["active_since"]
         muted = f", muted by {alert['muted_by']}" if alert["muted_by"] else ""
         routes = ", ".join(alert["routes"]) or "no route"
-        yield keep_start(f"{alert['level']:<8} {alert['state']:<7} {alert['name']}: {alert['message']}", _WIDTH)
+        head = f"{alert['level']:<8} {alert['state']:<7} "
+        yield head + keep_start(f"{alert['name']}: {alert['message']}", _WIDTH - len(head))
         yield f"         since {since}, to {one_line(routes, 200)}{one_line(muted, 200)}"
         if labels := _labels(alert["labels"]):
             yield f"         {labels}"
@@ -66,7 +67,7 @@ def to_history(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not events:
         yield "nothing happened yet"
     for event in events:
-        yield one_line(f"{event['at']} {event['level']:<8} {event['name']} {_story(event)}", 1_000)
+        yield one_line(f"{event['at']} {event['level']} {event['name']} {_story(event)}", 1_000)
 
 
 def _story(event: Mapping[str, Any]) -> str:
