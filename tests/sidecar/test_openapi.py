@@ -41,6 +41,11 @@ def test_document_is_served(running: Sidecar) -> None:
 @pytest.mark.timeout(300)
 def test_running_sidecar_does_what_the_document_says(tmp_path: Path) -> None:
     """Schemathesis makes requests from the document, right and wrong ones, and judges the answers by it."""
+    # No schema says what a regular expression is, nor that not all matchers may match what is not there.
+    (tmp_path / "schemathesis.toml").write_text(
+        '[[operations]]\ninclude-name = "POST /api/silences"\nchecks.positive_data_acceptance.enabled = false\n',
+        encoding="utf-8",
+    )
     with sidecar(tmp_path) as running:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{running.url}/api/openapi.json"]
         options = ["--max-examples=10", "--generation-deterministic", "--no-color"]
