@@ -417,3 +417,10 @@ def test_metrics_of_checks_are_documented() -> None:
 
 def test_public_names_are_documented() -> None:
     assert sorted(first_cells("Public names")) == sorted(pytest_sergas.__all__)
+
+
+def test_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+
+    assert len(pictures) == 2
+    assert all(0 < (ROOT / picture).stat().st_size < 100_000 for picture in pictures)

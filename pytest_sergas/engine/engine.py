@@ -23,6 +23,7 @@ from pytest_sergas.engine.checking import Checking, plan
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
+from pytest_sergas.engine.over_time import OverTime
 from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.store import Store
@@ -64,6 +65,7 @@ class Engine:
     groups: Groups
     runs: Runs
     history: History
+    over_time: OverTime
     collection: Collection
     checking: Checking
     alerting: Alerting
@@ -92,6 +94,7 @@ class Engine:
         delivering = _alerting(self.settings)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
+        self.over_time = OverTime(self.history)
         self.collection = Collection(_collectors(self.settings), clock=clock.read, history=self.history)
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:

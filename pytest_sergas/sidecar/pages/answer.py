@@ -23,6 +23,7 @@ SECTIONS = (
     ("/runs", "Runs"),
     ("/tests", "Tests"),
     ("/components", "Health"),
+    ("/alerts", "Alerts"),
     ("/pushes", "Pushes"),
 )
 _FILES = {"sergas.css": "text/css", "sergas.js": "text/javascript", "icon.svg": "image/svg+xml"}

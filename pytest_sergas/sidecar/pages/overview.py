@@ -10,16 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pytest_sergas.core.alerts import State
+from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import HealthStatus
-from pytest_sergas.core.plots import sparkline
+from pytest_sergas.core.plots import Axes, Point, line, sparkline
 from pytest_sergas.core.summary import TYPE_ORDER
 from pytest_sergas.engine import clock, past
+from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.over_time import SHOWN, OverTime
 from pytest_sergas.engine.past import PastRun, TypeFigures
 from pytest_sergas.engine.store import Store
-from pytest_sergas.sidecar.pages import health
+from pytest_sergas.sidecar.pages import alerts, health
 from pytest_sergas.sidecar.pages.answer import page, show
+from pytest_sergas.sidecar.pages.rendering import age
 
 RECENT_RUNS = 60
 SQUARES = 12
@@ -36,7 +41,13 @@ class Parts(Protocol):
     def checking(self) -> Checking: ...
 
     @property
+    def alerting(self) -> Alerting: ...
+
+    @property
     def groups(self) -> Groups: ...
+
+    @property
+    def over_time(self) -> OverTime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +78,35 @@ def routes(engine: Parts) -> list[Route]:
     async def overview(request: Request) -> Response:
         now = clock.read()
         cards = type_cards(await past.runs(engine.store, RECENT_RUNS))
+        firing = alerts.views(engine.alerting, now)
         components = health.components(engine.checking, now.wall_s)
         groups = sorted(engine.groups.all(now), key=lambda group: max(group.pushed_s, group.failed_s), reverse=True)
         values: dict[str, Any] = {
             "title": "Overview",
             "cards": cards,
             "components": components,
+            "alerts": firing,
+            "plots": plots(engine.over_time, now),
             "groups": groups[:_GROUPS],
             "group_count": len(groups),
-            "problems": problems(cards, components),
+            "problems": problems(cards, components, firing),
             "url": str(request.base_url).rstrip("/"),
         }
         return show(request, "overview.html", values)
 
     return [page("/", overview)]
+
+
+def plots(over_time: OverTime, now: Now) -> list[tuple[str, str]]:
+    """Return title → plot of the system over time; none of what has no two values yet."""
+    found = []
+    for shown in SHOWN:
+        points = [Point(age_s, value) for age_s, value in over_time.points(shown, now)]
+        if len(points) > 1:
+            labels = ((points[0].x, f"{age(-points[0].x)} ago"), (points[-1].x, "now"))
+            title = f"{shown.title} over the last {age(-points[0].x)}"
+            found.append((shown.title, line(title, points, Axes(shown.unit, None, labels, shown.least_top))))
+    return found
 
 
 def type_cards(newest_first: Sequence[PastRun]) -> list[TypeCard]:
@@ -94,7 +120,9 @@ def type_cards(newest_first: Sequence[PastRun]) -> list[TypeCard]:
     return [TypeCard(name, tuple(reversed(found[name][:SQUARES]))) for name in names]
 
 
-def problems(cards: Sequence[TypeCard], components: Sequence[health.ComponentView]) -> list[tuple[str, str, str]]:
+def problems(
+    cards: Sequence[TypeCard], components: Sequence[health.ComponentView], found: Sequence[alerts.AlertView]
+) -> list[tuple[str, str, str]]:
     """Return what somebody should look at: a word, what it is about, and the path of a page that says more."""
     failing = [
         ("failed", card.type, f"/runs/{card.latest_run.run_id}") for card in cards if card.latest.state == "failed"
@@ -105,4 +133,5 @@ def problems(cards: Sequence[TypeCard], components: Sequence[health.ComponentVie
         for component in components
         if component.result.status in {HealthStatus.UNHEALTHY, HealthStatus.DEGRADED}
     ]
-    return [*failing, *ill, *flaky]
+    firing = [(view.word, view.alert.name, "/alerts") for view in found if view.alert.state is State.FIRING]
+    return [*firing, *failing, *ill, *flaky]

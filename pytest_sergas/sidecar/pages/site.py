@@ -6,10 +6,10 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from pytest_sergas.sidecar.pages import answer, health, overview, pushes, runs, tests
+from pytest_sergas.sidecar.pages import alerts, answer, health, overview, pushes, runs, tests
 
 
-class Parts(overview.Parts, runs.Parts, tests.Parts, health.Parts, pushes.Parts, Protocol):
+class Parts(overview.Parts, runs.Parts, tests.Parts, health.Parts, alerts.Parts, pushes.Parts, Protocol):
     """What the pages ask: the engine, once it has started."""
 
 
@@ -20,6 +20,7 @@ def routes(engine: Parts) -> list[Route]:
         *runs.routes(engine),
         *tests.routes(engine),
         *health.routes(engine),
+        *alerts.routes(engine),
         *pushes.routes(engine),
         *answer.routes(),
     ]

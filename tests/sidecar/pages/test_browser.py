@@ -16,12 +16,14 @@ from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
 from tests.sidecar.pages import made
 from tests.sidecar.pages.html import quoted, visit
+from tests.sidecar.pages.served import alert, served
 from tests.sidecar.pages.test_pages import PAGES
 
 pytestmark = pytest.mark.integration
 
 PATIENCE_MS = 60_000
 WIDTHS = {"phone": 360, "desktop": 1200}
+HEADINGS = {"Runs": "Runs", "Tests": "Tests", "Health": "Health", "Alerts": "Alerts", "Pushes": "Pushed groups"}
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def test_dark_and_light_are_what_the_browser_asks_for(shop: Sidecar, browser: Br
 def test_every_page_is_reached_from_the_overview_without_a_script(shop: Sidecar, browser: Browser) -> None:
     with opened(browser, script=False) as page:
         page.goto(shop.url)
-        for name, heading in {"Runs": "Runs", "Tests": "Tests", "Health": "Health", "Pushes": "Pushed groups"}.items():
+        for name, heading in HEADINGS.items():
             page.get_by_label("Pages").get_by_role("link", name=name, exact=True).click()
             expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         page.get_by_label("Pages").get_by_role("link", name="sergas").click()
@@ -107,6 +109,35 @@ def test_group_is_deleted_after_a_confirmation(script: bool, tmp_path: Path, bro
 
         expect(page.get_by_text("0 groups")).to_be_visible()
         assert json.loads(ask(running.url, "/api/v1/metrics").text)["data"] == []
+
+
+def test_alert_is_silenced_after_a_look_at_what_is_held(tmp_path: Path, browser: Browser) -> None:
+    with served(tmp_path) as running, opened(browser, "phone", script=False) as page:
+        running.finds(alert("DiskFull", mountpoint="/"), alert("Other"))
+        page.goto(f"{running.url}/alerts")
+        page.get_by_role("listitem").filter(has_text="DiskFull").get_by_role("link", name="Silence it …").click()
+        expect(page.get_by_role("heading", level=2)).to_have_text("It would hold 1 alert now")
+        page.get_by_label("Why").fill("known")
+        page.get_by_role("button", name="Show what it would hold").click()
+        page.get_by_role("button", name="Silence until").click()
+
+        expect(page.get_by_text("nobody is told: silence")).to_have_count(1)
+        assert [silence.comment for silence in running.engine.alerting.silences()] == ["known"]
+        page.get_by_role("button", name="End it now").click()
+        expect(page.get_by_text("nobody is told: silence")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_of_alerts_that_fire_keep_nobody_out(
+    scheme: Literal["light", "dark"], tmp_path: Path, browser: Browser
+) -> None:
+    with served(tmp_path) as running, opened(browser, "phone", scheme) as page:
+        running.finds(alert("A", "critical", summary=made.HOSTILE), alert("B", "info", label=made.LONG), alert("C"))
+        for path in ("/", "/alerts", "/alerts/silence?matchers=" + quoted('severity=~".+"')):
+            page.goto(running.url + path)
+
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS["phone"], path
+            assert axe.findings(page) == [], path
 
 
 def test_overview_shows_a_new_run_by_itself_and_keeps_the_focus(tmp_path: Path, browser: Browser) -> None:

@@ -25,6 +25,8 @@ PAGES = (
     "/tests",
     f"/tests/one?id={quoted(made.TOTAL)}",
     "/components",
+    "/alerts",
+    "/alerts/silence?matchers=" + quoted('a="b"'),
     "/pushes",
     f"/pushes/group?path={quoted('/metrics/job/etl')}",
     f"/pushes/delete?path={quoted('/metrics/job/etl')}",
