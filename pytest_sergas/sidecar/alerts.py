@@ -82,7 +82,7 @@ def routes(engine: Parts) -> list[Route]:
     async def silences(request: Request) -> Response:
         now = clock.read()
         if request.method == "POST":
-            silence = _silence(await _body(request), now)
+            silence = read_silence(await _body(request), now)
             await engine.alerting.silence(silence)
             return answer(silence_document(silence, now), 201)
         return answer({"silences": [silence_document(one, now) for one in engine.alerting.silences()]})
@@ -204,7 +204,12 @@ async def _body(request: Request) -> dict[str, Any]:
     return document
 
 
-def _silence(document: dict[str, Any], now: Now) -> Silence:
+def read_silence(document: dict[str, Any], now: Now) -> Silence:
+    """Return the silence that ``document`` describes, as `POST /api/silences` takes it.
+
+    Raises:
+        SilenceFaultsError: it describes none; with every fault.
+    """
     faults: list[str] = []
     matchers = []
     written = document.get("matchers")
