@@ -106,6 +106,10 @@ def test_label_calls_nobody_and_hides_no_link(text: str) -> None:
     assert message["blocks"][0]["text"]["type"] == "plain_text"  # where Slack looks for nothing
 
 
+def test_three_characters_are_escaped() -> None:
+    assert slack.escape("<!channel> & <a|b>") == "&lt;!channel&gt; &amp; &lt;a|b&gt;"
+
+
 @settings(deadline=None, max_examples=30)  # each is large
 @given(st.text(max_size=50), st.integers(1, 30))
 def test_message_is_within_the_limits_of_slack(text: str, count: int) -> None:
