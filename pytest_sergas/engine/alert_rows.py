@@ -14,7 +14,7 @@ from typing import Any
 from pytest_sergas.core.alerts import Alert, Reason, State
 from pytest_sergas.core.clock import Now, restored
 from pytest_sergas.core.delivery import Entry, Group, Told, Why
-from pytest_sergas.core.messages import Notified
+from pytest_sergas.core.messages import from_plain, to_plain
 from pytest_sergas.core.routes import read_matcher, write_matcher
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Silence
@@ -137,7 +137,7 @@ def _alert(row: tuple[str, str, str, str], now: Now) -> Alert:
 def _entry_text(entry: Entry) -> str:
     return json.dumps(
         {
-            "alert": asdict(entry.alert),
+            "alert": to_plain(entry.alert),
             "began_s": entry.began.wall_s,
             "cooldown_s": entry.cooldown_s,
             "source": entry.source,
@@ -148,10 +148,8 @@ def _entry_text(entry: Entry) -> str:
 
 
 def _entry(body: dict[str, Any], now: Now) -> Entry:
-    alert = body["alert"]
-    labels = {name: _labels(alert[name]) for name in ("labels", "annotations")}
     return Entry(
-        Notified(**{**alert, **labels}),
+        from_plain(body["alert"]),
         restored(body["began_s"], now),
         body["cooldown_s"],
         body["source"],

@@ -120,9 +120,11 @@ class Alerting:
         self._state = _State()
         self._router = Router(planned.routes)
         self._muting = Muting()
+        self._written: dict[str, Group] = {}  # groups that have changed, as the journal has them
         self._orphans: set[str] = set()  # keys of groups that have alerts which come to other groups now
         self._changed = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
+        self._standing: Counter[tuple[str, str, str]] = Counter()  # state, level, source → alerts
         self._transitions: Counter[str] = Counter()
         self._not_told: Counter[str] = Counter()
         self._take(planned)
@@ -141,7 +143,10 @@ class Alerting:
         await self.history.start()
         state = self._state
         for alert in kept.alerts:
-            state.alerts[alert.rule] = {**state.alerts.get(alert.rule, {}), alert.labels: alert}
+            self._standing[_standing(alert, alert.state)] += 1
+            of_rule = state.alerts.setdefault(alert.rule, {})
+            assert isinstance(of_rule, dict)  # noqa: S101  made in the line before
+            of_rule[alert.labels] = alert
             if alert.state is State.FIRING:
                 state.rules.setdefault(alert.labels, set()).add(alert.rule)
         state.groups = {group.key: group for group in kept.groups}
@@ -251,16 +256,19 @@ class Alerting:
 
     def counts(self) -> dict[str, Any]:
         """Return how many alerts fire: in all, by level and by source."""
-        firing = [alert for alert in self.alerts() if alert.state is State.FIRING]
-        return {
-            "total_active": len(firing),
-            "by_level": dict(Counter(alert.level.value for alert in firing)),
-            "by_source": dict(Counter(alert.source or alert.name for alert in firing)),
-        }
+        by_level: Counter[str] = Counter()
+        by_source: Counter[str] = Counter()
+        for (state, level, source), count in self._standing.items():
+            if state == State.FIRING and count:
+                by_level[level] += count
+                by_source[source] += count
+        return {"total_active": by_level.total(), "by_level": dict(by_level), "by_source": dict(by_source)}
 
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the metrics of alerting."""
-        alerts = Counter((alert.state.value, alert.level.value) for alert in self.alerts())
+        alerts: Counter[tuple[str, str]] = Counter()
+        for (state, level, _), count in self._standing.items():
+            alerts[state, level] += count
         both = [(state.value, level.value) for state in (State.PENDING, State.FIRING) for level in AlertLevel]
         samples: dict[str, list[Sample]] = {
             "sergas_alerts": [
@@ -313,6 +321,8 @@ class Alerting:
         arrivals: dict[str, tuple[Route, list[Arrival]]] = {}
         for change in transitions:
             alert = change.alert
+            self._standing[_standing(alert, change.before)] -= 1
+            self._standing[_standing(alert, alert.state)] += 1
             if alert.state in {State.INACTIVE, State.RESOLVED}:
                 alert_rows.put_alert(self._journal, alert, is_over=True)
             if alert.state in {State.FIRING, State.RESOLVED}:
@@ -387,7 +397,8 @@ class Alerting:
 
     def _put(self, after: Group) -> None:
         key = after.key
-        alert_rows.put_group(self._journal, self._state.groups.get(key), after)
+        before = self._state.groups.get(key)
+        self._written.setdefault(key, before or replace(after, entries={}, flushed=None))
         if after.entries:
             self._state.groups[key] = after
         else:
@@ -413,6 +424,9 @@ class Alerting:
             found = delivery.flush(group, self._route_of(group), receivers, now, muted)
             self._deliver(found, now)
             self._put(found.group)
+        written, self._written = self._written, {}
+        for key, before in written.items():
+            alert_rows.put_group(self._journal, before, self._state.groups.get(key) or replace(before, entries={}))
         self._outbox.release_held(now)
         fresh = self._outbox.take_fresh()  # others may add more during the commit, which is not in it
         stored = await self._journal.commit()
@@ -455,6 +469,10 @@ class Alerting:
 
 def _arrival(alert: Alert) -> Arrival:
     return Arrival(alert.notified(), alert.fired or alert.active, alert.cooldown_s, alert.source)
+
+
+def _standing(alert: Alert, state: State) -> tuple[str, str, str]:
+    return state.value, alert.level.value, alert.source or alert.name
 
 
 def _by_channel(counts: Mapping[str, int]) -> list[Sample]:
