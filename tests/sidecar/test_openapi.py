@@ -12,6 +12,7 @@ from starlette.routing import Route
 from pytest_sergas.engine.engine import Engine, EngineSettings
 from pytest_sergas.sidecar.app import create_app
 from pytest_sergas.sidecar.openapi import document
+from pytest_sergas.sidecar.pages import site
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
 
@@ -22,11 +23,13 @@ ELSEWHERE = {"/metrics", "/metrics/{key:path}", "//{key:path}", "/api/v1/metrics
 
 
 def test_document_names_every_route_with_its_methods() -> None:
-    app = create_app(Engine(EngineSettings(Path())))
+    engine = Engine(EngineSettings(Path()))
+    app = create_app(engine)
+    pages = {route.path for route in site.routes(engine) if isinstance(route, Route)}
     routes: dict[str, set[str]] = {}
     for route in app.routes:
         assert isinstance(route, Route)
-        if route.path not in ELSEWHERE:
+        if route.path not in ELSEWHERE | pages:
             routes.setdefault(route.path, set()).update(method.lower() for method in route.methods or ())
 
     documented = {path: set(operations) for path, operations in document()["paths"].items()}
