@@ -62,10 +62,16 @@ class KeptDurations:
         if self._updated is not None and (reason := unwritable(self._updated)):
             fault = f"durations ({loaded.sources['durations']}) = {str(self._updated)!r}: {reason}"
             raise pytest.UsageError(str(ConfigurationError((fault,))))
+        self._history: History | None = None
         self.notes: dict[str, None] = {}
 
     def history(self) -> History:
-        """Return what is known to this machine."""
+        """Return what is known to this machine; it is read once."""
+        if self._history is None:
+            self._history = self._read_history()
+        return self._history
+
+    def _read_history(self) -> History:
         known = to_history({**self._read(self._shared), **self._read(self._cached())})
         if self._served is None:
             return known

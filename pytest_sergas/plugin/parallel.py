@@ -50,6 +50,11 @@ class Parallel:
         """Return node id → worker of the tests that have begun, as far as that is known."""
         return self._scheduling.running()
 
+    def exclusive(self, node_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of ``node_ids``, which are all that a worker has collected, that run alone."""
+        left = self._exchange.left
+        return frozenset(node_ids[place] for place in left.exclusive if len(left.ties) == len(node_ids))
+
     @property
     def unmatched(self) -> Sequence[str]:
         """What is in quarantine and was not collected."""

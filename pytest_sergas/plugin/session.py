@@ -7,6 +7,7 @@ collect and apply policies, and the controller records and publishes.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_sergas.plugin.parallel import Parallel
     from pytest_sergas.plugin.quarantine import Quarantining
     from pytest_sergas.plugin.sharding import ShardOfRun
+    from pytest_sergas.plugin.status import Status
 
 _SHARD: pytest.StashKey[ShardOfRun] = pytest.StashKey()
 
@@ -90,6 +92,12 @@ def _register_shard(config: pytest.Config, collection: Collection | None, kept: 
     if kept is not None:
         config.stash[_SHARD] = ShardOfRun(shard, sharding, durations)
         config.pluginmanager.register(config.stash[_SHARD], "sergas-shard")
+
+
+def _is_on_terminal(config: pytest.Config) -> bool:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    # While files are collected, the standard output is captured; before that, there is no reporter.
+    return bool(sys.stdout.isatty() if reporter is None else reporter.isatty())
 
 
 class Applier(Protocol):
@@ -263,11 +271,13 @@ class Run:
         self._recorder = Recorder(self._types, starts, each=config.getoption("dist", "no") == "each")
         config.pluginmanager.register(starts, "sergas-starts")
         config.pluginmanager.register(self._recorder, "sergas-recorder")
+        status = self._create_status() if _is_on_terminal(config) else None
         if loaded.settings.watchdog and not config.getoption("usepdb", default=False):
             from pytest_sergas.plugin.watchdog import Watchdog
 
             workers = dict if self._parallel is None else self._parallel.running
-            watchdog = Watchdog(loaded.settings.watchdog, self._recorder.running, workers)
+            spoken = status.forget if status is not None else lambda: None
+            watchdog = Watchdog(loaded.settings.watchdog, self._recorder.running, workers, spoken)
             config.pluginmanager.register(watchdog, "sergas-watchdog")
         self._coverage = self._create_coverage()
         self._quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
@@ -301,6 +311,16 @@ class Run:
         parallel = Parallel(self._config, self._types, self._notes, self._durations.history)
         self._config.pluginmanager.register(parallel, "sergas-parallel")
         return parallel
+
+    def _create_status(self) -> Status | None:
+        from pytest_sergas.plugin.status import Status, wanted
+
+        if not wanted(self._config, os.environ):
+            return None
+        alone = self._parallel.exclusive if self._parallel is not None else lambda _: frozenset()
+        status = Status(self._types, self._durations.history, alone)
+        self._config.pluginmanager.register(status, "sergas-status")
+        return status
 
     def _create_publishers(self) -> None:
         if self._publishers is None and not self._config.getoption("collectonly"):

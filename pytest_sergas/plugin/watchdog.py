@@ -33,6 +33,7 @@ class Watchdog:
         silence_s: seconds after which it speaks, once for each silence.
         running: how many tests have reported something, and what runs now.
         workers: node id → worker, for tests that have not reported anything yet.
+        spoken: called, in the thread, after it has written.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Watchdog:
         silence_s: float,
         running: Callable[[], tuple[int, tuple[Running, ...]]],
         workers: Callable[[], Mapping[str, str]],
+        spoken: Callable[[], None] = lambda: None,
     ) -> None:
         self._silence_s = silence_s
         self._running = running
         self._workers = workers
+        self._spoken = spoken
         self._over = threading.Event()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -72,6 +75,7 @@ class Watchdog:
                 fresh = _FRESH_LINE if os.isatty(descriptor) else "\n"
                 text = f"{fresh}{message(self._silence_s, self._placed(running), time.time())}\n"
                 os.write(descriptor, text.encode(errors="backslashreplace"))
+                self._spoken()
 
     def _placed(self, running: Sequence[Running]) -> list[Running]:
         workers = self._workers()
