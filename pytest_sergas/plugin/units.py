@@ -1,13 +1,15 @@
 """What ties a collected test to others: the fixtures that they share, and ``xdist_group``.
 
 Shared are fixtures of class, module and package scope, xunit's set-up functions included, because pytest makes
-such fixtures of them. For every ``unittest.TestCase`` it makes one round ``setUpClass`` and ``tearDownClass``,
-which ties only where the class has one of its own. Session-scoped fixtures do not tie: each worker has its own.
-Fixtures that a test asks for while it runs (``request.getfixturevalue``) are not known beforehand.
+such fixtures of them, and those in a package's ``__init__.py``, of which it makes none. For every
+``unittest.TestCase`` it makes one round ``setUpClass`` and ``tearDownClass``, which ties only where the class has one
+of its own. Session-scoped fixtures do not tie: each worker has its own. Fixtures that a test asks for while it runs
+(``request.getfixturevalue``) are not known beforehand.
 """
 
 from __future__ import annotations
 
+import re
 import unittest
 from typing import Any
 
@@ -16,6 +18,8 @@ import pytest
 from pytest_sergas.core.plan import Tie
 
 _TYING = frozenset({"class", "module", "package"})
+# As words in the file, because it may not have been imported; one that only mentions them ties for nothing.
+_SET_UPS = re.compile(rb"\b(?:setup_module|setUpModule|teardown_module|tearDownModule)\b")
 
 
 class Ties:
@@ -24,6 +28,7 @@ class Ties:
     def __init__(self) -> None:
         self._tying: dict[int, bool] = {}
         self._made: dict[tuple[str, bool], Tie] = {}
+        self._packages: dict[str, bool] = {}
 
     def of(self, item: pytest.Item) -> tuple[Tie, ...]:
         """Return what ties ``item`` to others."""
@@ -39,7 +44,18 @@ class Ties:
                     tie = self._shared(definition, item)
                     if tie is not None:
                         found[tie] = None
+        for node in item.iter_parents():
+            if isinstance(node, pytest.Package) and self._sets_up(node):
+                found[self._tie(f"package {node.nodeid} __init__.py", firm=False)] = None
         return tuple(found)
+
+    def _sets_up(self, package: pytest.Package) -> bool:
+        """Whether pytest calls something in ``__init__.py`` before the first test of a package, or after the last."""
+        known = self._packages.get(package.nodeid)
+        if known is None:
+            source = (package.path / "__init__.py").read_bytes()
+            known = self._packages[package.nodeid] = _SET_UPS.search(source) is not None
+        return known
 
     def _ties(self, definition: Any, item: pytest.Item) -> bool:
         known = self._tying.get(id(definition))

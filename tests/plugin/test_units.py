@@ -8,6 +8,7 @@ import pytest
 
 from pytest_sergas.core.plan import Collected, History, Rules, plan
 from pytest_sergas.plugin.units import Ties
+from tests.plugin.conftest import Run
 
 pytestmark = pytest.mark.integration
 
@@ -184,6 +185,37 @@ def test_package_scoped_fixture_ties_the_package_that_it_belongs_to(pytester: py
             (package / module).write_text(f"def test_{name}_{module[5]}(): pass", "utf-8")
 
     assert units(pytester) == {together("test_one_x", "test_one_y"), together("test_two_x", "test_two_y")}
+
+
+@pytest.mark.parametrize("name", ["setup_module", "setUpModule", "teardown_module", "tearDownModule"])
+def test_set_up_functions_of_a_package_tie_its_tests_and_those_below(pytester: pytest.Pytester, name: str) -> None:
+    package = pytester.mkpydir("shop")
+    (package / "__init__.py").write_text(f"def {name}(): pass\n", "utf-8")
+    below, beside = package / "below", pytester.mkpydir("beside")
+    below.mkdir()
+    (below / "__init__.py").touch()
+    for number, directory in enumerate((package, below, beside)):
+        for letter in "ab":
+            source = f"def test_{number}{letter}(): pass"
+            (directory / f"test_{number}{letter}.py").write_text(source, "utf-8")
+
+    assert units(pytester) == {
+        together("test_0a", "test_0b", "test_1a", "test_1b"),
+        together("test_2a"),
+        together("test_2b"),
+    }
+
+
+def test_package_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run) -> None:
+    package = pytester.mkpydir("shop")
+    (package / "__init__.py").write_text("def setup_module(): open('set-ups', 'a').write('x')\n", "utf-8")
+    for letter in "abcd":
+        (package / f"test_{letter}.py").write_text("def test_one(): pass\ndef test_two(): pass\n", "utf-8")
+
+    ran = run("-n2")
+
+    assert set(ran.outcomes.values()) == {"passed"}
+    assert (pytester.path / "set-ups").read_text("utf-8") == "x"
 
 
 def test_package_scoped_fixture_above_all_packages_ties_nothing(pytester: pytest.Pytester) -> None:
