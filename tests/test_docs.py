@@ -25,7 +25,7 @@ import pytest_sergas
 from pytest_sergas import channels, checks, cli, collectors, config
 from pytest_sergas.checks import postgresql, redis, sqlite
 from pytest_sergas.collectors.container import Container
-from pytest_sergas.config import collect, groups, serve
+from pytest_sergas.config import collect, groups, rules, serve
 from pytest_sergas.config.channels import CHANNELS
 from pytest_sergas.config.channels import COMMON as CHANNEL_COMMON
 from pytest_sergas.config.checks import CHECKS, COMMON
@@ -38,10 +38,11 @@ from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
 from pytest_sergas.core.routes import Route
-from pytest_sergas.engine import alerting, checking, clock
+from pytest_sergas.engine import alerting, checking, clock, rule_files
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import FAILED, PUSHED, Groups
 from pytest_sergas.engine.history import History
+from pytest_sergas.engine.rules import HELP as rule_metrics  # noqa: N811
 from pytest_sergas.engine.store import Store
 from pytest_sergas.publishers import GROUP, endpoint
 from pytest_sergas.sidecar.openapi import document
@@ -59,7 +60,7 @@ INHERITED = ("PYTEST_ADDOPTS", "PYTEST_TIMEOUT", "PYTEST_XDIST_WORKER", "GITHUB_
 
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"# (\S+\.(?:py|toml))\n")
+_FILE = re.compile(r"# (\S+\.(?:py|toml|yml))\n")
 _DURATION = re.compile(r"(<1 ms|\d+(?:\.\d+)? m?s|\d+\.\d+s)\b")
 _RULE = re.compile(r"={5,}|-{5,}")
 _FRAMED = re.compile(r"^(=+|-+) (.*?) (=+|-+)$", re.MULTILINE)
@@ -407,6 +408,26 @@ def test_options_of_channels_are_documented() -> None:
     assert documented == [
         f"{name}.{key}" for name in first_cells("Channels") for key in options_of(channels.GROUP, name)
     ]
+
+
+def test_keys_of_rules_are_documented() -> None:
+    assert first_cells("Keys of rules") == list(rules.KEYS)
+
+
+def test_metrics_of_rules_are_documented() -> None:
+    assert first_cells("Metrics of rules") == list(rule_metrics)
+
+
+def test_rules_of_the_readme_are_taken(tmp_path: Path) -> None:
+    start = README.index("## Rules\n")
+    for _, text in _BLOCK.findall(README[start : README.index("### Metrics of rules")]):
+        found = _FILE.match(text)
+        assert found, text
+        (tmp_path / found[1]).parent.mkdir(exist_ok=True)
+        (tmp_path / found[1]).write_text(text, encoding="utf-8")
+    settings = config.load_sections(read_file(tmp_path), ("rules",), environ={})["rules"].settings
+
+    assert rule_files.plan(settings, tmp_path, "", 86_400).groups[0].rules[0].alert == "SmokeTestsFailed"
 
 
 def test_metrics_of_checks_are_documented() -> None:

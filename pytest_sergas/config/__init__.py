@@ -16,6 +16,7 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     serve      how the sidecar is reached, and what it keeps
     collect    what the sidecar measures, and whose pages it scrapes
     checks     what is checked
+    rules      which rules are in force
     channels   where notifications go
     routes     which alerts go to whom, and when not at all
     toml       values as TOML
@@ -50,6 +51,7 @@ SECTIONS: dict[str, str] = {
     "groups": "pytest_sergas.config.groups:GROUPS",
     "collect": "pytest_sergas.config.collect:COLLECT",
     "checks": "pytest_sergas.config.checks:CHECKS",
+    "rules": "pytest_sergas.config.rules:RULES",
     "channels": "pytest_sergas.config.channels:CHANNELS",
     "routes": "pytest_sergas.config.routes:ROUTES",
 }

@@ -110,6 +110,12 @@ def read_tests(content: str, file: str) -> TestFile:
     return TestFile(file, files, interval_s or EVALUATION_INTERVAL_S, tests)
 
 
+def run_file(file: TestFile, groups: Sequence[Group]) -> Iterator[str]:
+    """Run the tests of a file over the rules of its rule files; return what is not as expected."""
+    for test in file.tests:
+        yield from (f"{test.name}, {failure}" for failure in run(test, groups, file.interval_s))
+
+
 def run(test: RuleTest, groups: Sequence[Group], interval_s: float) -> Iterator[str]:
     """Run a test; return what is not as expected, a text for each place."""
     yield from _run_alerts(test, [rule for group in groups for rule in group.rules], interval_s)

@@ -68,6 +68,11 @@ class Rule:
     def place(self) -> str:
         return f"{self.file}:{self.line}: group {self.group!r}, rule {self.alert!r}"
 
+    @property
+    def window_s(self) -> float:
+        """How far back it looks at most."""
+        return max((selector.window_s for selector in self.expression.selectors), default=0.0)
+
     def alerts(self, elements: Vector, external_url: str = "") -> tuple[Active, ...]:
         """Return the alert of each element.
 
@@ -87,15 +92,17 @@ class Rule:
     def gone(self, followed: Iterable[Labels], series: Sequence[Sequence[Series]], now: Now) -> frozenset[Labels]:
         """Return which of the alerts ``followed`` have no series any more; of the others the condition is false.
 
-        Raises:
-            EvaluationError: the expression has no result.
+        Where that cannot be said, because without its comparisons the expression has no result, there are none.
         """
         varying = {name for name, template in self.labels if not template.is_constant}
 
         def told_apart(labels: Labels) -> Labels:
             return tuple(pair for pair in labels if pair[0] not in varying)
 
-        elements = self.expression.evaluate(series, now, filtering=False)
+        try:
+            elements = self.expression.evaluate(series, now, filtering=False)
+        except EvaluationError:
+            return frozenset()
         there = {told_apart(self._alert(element, "").labels) for element in elements}
         return frozenset(labels for labels in followed if told_apart(labels) not in there)
 

@@ -14,10 +14,11 @@ from pytest_sergas.config.checks import ChecksSettings
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.config.routes import RoutesSettings
+from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import alerting as alerts
-from pytest_sergas.engine import clock
+from pytest_sergas.engine import clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking, plan
 from pytest_sergas.engine.collection import Collection
@@ -25,7 +26,9 @@ from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
 from pytest_sergas.engine.over_time import OverTime
 from pytest_sergas.engine.page import Page, Source
+from pytest_sergas.engine.rules import Rules
 from pytest_sergas.engine.runs import Retention, Runs
+from pytest_sergas.engine.sampling import Sampling
 from pytest_sergas.engine.store import Store
 
 
@@ -42,6 +45,7 @@ class EngineSettings:
     groups: GroupSettings = field(default_factory=GroupSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
+    rules: RulesSettings = field(default_factory=RulesSettings)
     channels: ChannelsSettings = field(default_factory=ChannelsSettings)
     routes: RoutesSettings = field(default_factory=RoutesSettings)
 
@@ -69,6 +73,7 @@ class Engine:
     collection: Collection
     checking: Checking
     alerting: Alerting
+    rules: Rules
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -86,12 +91,12 @@ class Engine:
         """Open the store, then start what writes to it.
 
         Raises:
-            ConfigurationError: a collector, a check, a channel or a route cannot be used as it is configured.
+            ConfigurationError: a collector, a check, a rule, a channel or a route cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
         self.started = clock.read()
         planned = plan(self.settings.checks, self.settings.root)
-        delivering = _alerting(self.settings)
+        delivering, rules = _alerting(self.settings), _rules(self.settings)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.over_time = OverTime(self.history)
@@ -108,9 +113,15 @@ class Engine:
             await self.store.close()
             raise
         own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking, self.alerting)
-        self.sources = (*own, *self._others)
+        sources: list[Source] = [*own, *self._others]
+        sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
+        self.rules = Rules(rules, self.history, sampling, self.alerting, clock.read)
+        sources.append(self.rules)
+        self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
+        self.groups.on_change = self.rules.changed
         await self.collection.start()
+        await self.rules.start()
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     def follow(self, settings: EngineSettings) -> None:
@@ -120,11 +131,12 @@ class Engine:
             ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
         planned = plan(settings.checks, settings.root)
-        delivering = _alerting(settings)
+        delivering, rules = _alerting(settings), _rules(settings)
         self.collection.follow(_collectors(settings))
         self.checking.follow(planned)
         self.alerting.follow(delivering)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
+        self.rules.follow(rules)
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
         self.groups.settings = settings.groups
@@ -138,6 +150,7 @@ class Engine:
         """Stop what writes to the store, then close it."""
         await self.collection.stop()
         await self.checking.stop()
+        await self.rules.stop()
         await self.alerting.stop()
         for task in self._tasks:
             task.cancel()
@@ -147,6 +160,12 @@ class Engine:
 
 def _retention(settings: ServeSettings) -> Retention:
     return Retention(settings.runs_kept, settings.runs_age_days)
+
+
+def _rules(settings: EngineSettings) -> rule_files.Planned:
+    return rule_files.plan(
+        settings.rules, settings.root, settings.serve.external_url, max_age_s=settings.collect.max_age
+    )
 
 
 def _alerting(settings: EngineSettings) -> alerts.Planned:

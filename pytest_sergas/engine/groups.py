@@ -48,6 +48,13 @@ _UPSERT = """
 _DELETE = "DELETE FROM pushed_groups WHERE path = ?"
 
 
+OnChange = Callable[[str, Mapping[str, Piece], Mapping[str, Piece]], None]
+
+
+def _nobody(path: str, before: Mapping[str, Piece], after: Mapping[str, Piece]) -> None:
+    del path, before, after
+
+
 class PushRefusedError(Exception):
     """The metrics of a push cannot be taken; the group shows that it failed."""
 
@@ -137,6 +144,8 @@ class Groups:
         settings: in force from the next push on.
         index: what a push has to go together with.
         page: name → path → what that group has, as committed. Only `Groups` changes it.
+        on_change: told, after the commit, the path of a group that has changed with what it had and what it has. It is
+            called on the event loop, and nobody gets an answer before it returns.
     """
 
     def __init__(self, store: Store, settings: GroupSettings) -> None:
@@ -144,6 +153,7 @@ class Groups:
         self.page: dict[str, dict[str, Piece]] = {}
         self._store = store
         self.settings = settings
+        self.on_change: OnChange = _nobody
         self._committed: dict[str, Group] = {}
         self._staged: dict[str, Group | None] = {}
         self._count = 0
@@ -355,6 +365,7 @@ class Groups:
 
     def _publish(self, path: str, after: Group | None) -> None:
         before = self._committed.pop(path, None) if after is None else self._committed.get(path)
+        self.on_change(path, before.pieces if before else {}, after.pieces if after else {})
         if before:
             for name in before.pieces if after is None else before.pieces.keys() - after.pieces.keys():
                 groups = self.page[name]

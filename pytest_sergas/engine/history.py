@@ -207,6 +207,32 @@ class History:
             self._next_expiry_s = now.monotonic_s + _EXPIRY_INTERVAL_S
             self._expire(now)
 
+    def update(
+        self, source: str, now: Now, name: str, samples: Sequence[tuple[Labels, float]], vanished: Iterable[Labels]
+    ) -> None:
+        """Take what has changed among the series of ``name``; what else ``source`` has of them stays as it is.
+
+        It costs what has changed, however many there are.
+
+        Args:
+            vanished: series that ``source`` has no more.
+        """
+        self._adopt()
+        if not self._router.wants(name):
+            return
+        names = self._live.setdefault(source, {})
+        others = names.pop(name, {})
+        changed = dict.fromkeys((*vanished, *(labels for labels, _ in samples)))
+        names[name] = {labels: others.pop(labels) for labels in changed if labels in others}
+        self._record_name(source, name, samples, now)
+        others.update(names.pop(name, {}))
+        if others:
+            names[name] = others
+
+    def selecting(self, name: str, labels: Labels) -> Sequence[Selection]:
+        """Return the selections that a series belongs to."""
+        return self._router.route(name, labels)
+
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the history's own metrics."""
         del now

@@ -8,11 +8,11 @@ history themselves, see `Collection`.) Only names that somebody selects are look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import SUFFIXES, header, parse
+from pytest_sergas.core.exposition import header, parse
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.series import Labels, canonical, seen
 from pytest_sergas.engine.groups import Groups
@@ -70,16 +70,30 @@ class Sampling:
         selected = (family for family in own if self._history.wants_any_of(family.name, family.type))
         self._history.record(_OWN, now, seen(selected, self._target))
 
-    def sample_pushed(self, now: Now, names: Iterable[str]) -> None:
-        """Take the pushed families ``names`` alone, which may be gone: after a push, a DELETE or an expiry."""
-        names = list(names)
-        present = self._pushed(names, now)
-        for name in names:
-            for sample_name in _sample_names(name):
-                if sample_name == name or sample_name not in self._groups.page:
-                    present.setdefault(sample_name, [])
-        wanted = {name: series for name, series in present.items() if self._history.wants(name)}
-        self._history.record(_PUSHED, now, wanted, partial=True)
+    def sample_group(
+        self, now: Now, path: str, before: Mapping[str, Piece], after: Mapping[str, Piece]
+    ) -> list[tuple[str, Labels]]:
+        """Take what a push, a DELETE or an expiry has changed of one group; return its series, gone or not.
+
+        It costs what has changed, however many groups there are.
+
+        Args:
+            before, after: name → what the group had of the family, and has.
+        """
+        touched: list[tuple[str, Labels]] = []
+        for name in {**before, **after}:
+            old, new = before.get(name), after.get(name)
+            if old is new or not any(self._wants(name, {path: piece}) for piece in (old, new) if piece is not None):
+                continue
+            had, has = (_series(piece) if piece is not None else {} for piece in (old, new))
+            if new is not None:
+                self._read.setdefault(name, {})[path] = (new, has)
+            for sample_name in {**had, **has}:
+                samples = has.get(sample_name, [])
+                gone = {labels for labels, _ in had.get(sample_name, ())} - {labels for labels, _ in samples}
+                self._history.update(_PUSHED, now, sample_name, samples, gone)
+                touched += [(sample_name, labels) for labels in (*gone, *(labels for labels, _ in samples))]
+        return touched
 
     def _wanted(self) -> list[str]:
         return [name for name, pieces in self._groups.page.items() if self._wants(name, pieces)]
@@ -110,8 +124,3 @@ class Sampling:
 def _series(piece: Piece) -> _Present:
     page = header(piece.name, piece.type, "").encode() + piece.text
     return dict(seen(parse(page), ()))
-
-
-def _sample_names(name: str) -> Iterator[str]:
-    """Return every name that a sample of the family may have, whatever its type."""
-    yield from dict.fromkeys((name, *(name + suffix for suffixes in SUFFIXES.values() for suffix in suffixes)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from pytest_sergas.engine.engine import Engine
-from pytest_sergas.sidecar import alerts, health, openapi, push, runs, status
+from pytest_sergas.sidecar import alerts, health, openapi, push, rules, runs, status
 from pytest_sergas.sidecar.pages import site
 
 
@@ -18,6 +18,7 @@ def create_app(engine: Engine) -> Starlette:
             *status.routes(engine),
             *runs.routes(engine),
             *alerts.routes(engine),
+            *rules.routes(engine),
             *openapi.routes(),
             *site.routes(engine),
         ]

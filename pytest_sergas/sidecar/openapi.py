@@ -53,6 +53,7 @@ def document() -> dict[str, Any]:
             "/api/alerts/trends": {"get": _get("How often alerts began to fire", _TRENDS, _TRENDS_QUERY)},
             "/api/silences": {"get": _get("The silences, the one that ends last first", _SILENCES), "post": _silence()},
             "/api/silences/{silence_id}": {"delete": _unsilence()},
+            "/api/rules": {"get": _get("The alert rules in force, and how each of them is", _RULES)},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
             "/health": {"get": _health()},
@@ -77,6 +78,28 @@ def _list(items: Schema) -> Schema:
 
 _TOKEN: Schema = {"type": "http", "scheme": "bearer"}
 _ERROR = _object({"error": TEXT}, faults=_list(TEXT))
+_RULES = _object(
+    {
+        "rules": _list(
+            _object(
+                {
+                    "id": TEXT,
+                    "file": TEXT,
+                    "group": TEXT,
+                    "alert": TEXT,
+                    "expr": TEXT,
+                    "for_s": NUMBER,
+                    "interval_s": NUMBER,
+                    "evaluated": MOMENT,
+                    "duration_s": NUMBER,
+                    "active": COUNT,
+                    "error": TEXT,
+                    "unmatched": _list(TEXT),
+                }
+            )
+        )
+    }
+)
 _RUN = _object(
     {
         "id": TEXT,

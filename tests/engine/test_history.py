@@ -219,6 +219,49 @@ def test_part_of_a_page_leaves_the_other_names_as_they_are() -> None:
     assert shown(kept.find(load), 1) == {"load{}": 1.0}
 
 
+def test_an_update_takes_what_has_changed_and_leaves_the_other_series_as_they_are() -> None:
+    kept = history()
+    selection = kept.select(named("up"))
+    first, second, third = (canonical([("job", job)]) for job in ("a", "b", "c"))
+    kept.record("x", at(0), {"up": [(first, 1.0), (second, 1.0)]})
+    kept.update("x", at(1), "up", [(second, 2.0), (third, 3.0)], ())
+
+    assert shown(kept.find(selection), 1) == {"up{job=a}": 1.0, "up{job=b}": 2.0, "up{job=c}": 3.0}
+
+
+def test_an_update_ends_what_has_vanished() -> None:
+    kept = history()
+    selection = kept.select(named("up"))
+    kept.record("x", at(0), {"up": [(canonical([("job", job)]), 1.0) for job in ("a", "b")]})
+    kept.update("x", at(1), "up", [], [canonical([("job", "a")]), canonical([("job", "unknown")])])
+
+    assert shown(kept.find(selection), 1) == {"up{job=a}": None, "up{job=b}": 1.0}
+
+
+def test_an_update_does_not_take_the_series_of_another_source() -> None:
+    kept = history()
+    selection = kept.select(named("up"))
+    kept.record("x", at(0), page("up", job="a"))
+    kept.update("y", at(1), "up", [(canonical([("job", "a")]), 7.0)], ())
+
+    assert shown(kept.find(selection), 1) == {"up{job=a}": 1.0}
+
+
+def test_an_update_of_what_nobody_selects_is_not_kept() -> None:
+    kept = history()
+    kept.update("x", at(0), "up", [((), 1.0)], ())
+
+    assert own_metrics(kept)["sergas_history_series"] == 0
+
+
+def test_selections_of_a_series_are_known() -> None:
+    kept = history()
+    both, one = kept.select(named("up")), kept.select(named("up", job="a"))
+    kept.select(named("up", job="b"))
+
+    assert list(kept.selecting("up", (("job", "a"),))) in ([one, both], [both, one])
+
+
 def test_sources_end_their_own_series_only() -> None:
     kept = history()
     selection = kept.select(named("up"))

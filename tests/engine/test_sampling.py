@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from pytest_sergas.engine import clock
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups, Push
 from pytest_sergas.engine.history import History
+from pytest_sergas.engine.index import Piece
 from pytest_sergas.engine.page import Page
 from pytest_sergas.engine.sampling import Sampling
 from pytest_sergas.engine.store import Store
@@ -188,49 +189,86 @@ async def test_group_whose_time_is_over_vanishes_before_it_is_deleted(groups: Gr
     assert "__name__=load job=shop" not in shown(kept, later)
 
 
+class Changes:
+    """What `Groups` tells about its groups: path → what the group had before the first change, and what it has."""
+
+    def __init__(self, groups: Groups) -> None:
+        self.seen: list[tuple[str, Mapping[str, Piece], Mapping[str, Piece]]] = []
+        groups.on_change = lambda *change: self.seen.append(change)
+
+    def take(self, sampling: Sampling, now: Now) -> set[str]:
+        """Sample them; return the names of the series that they have touched."""
+        changes, self.seen = self.seen, []
+        return {name for change in changes for name, _ in sampling.sample_group(now, *change)}
+
+
 async def test_push_can_be_taken_alone_and_leaves_the_rest(groups: Groups) -> None:
     kept = history()
     sampling = Sampling(kept, groups, (Own(),), instance="here:1")
-    await push(groups, "load 7\nrest 1\n", job="shop")
+    await push(groups, "load 7\n", job="shop")
+    await push(groups, "load 7\n", job="other")
     sampling.sample(Now(0, 0))
-    await push(groups, "load 8\nrest 2\n", job="shop")
-    sampling.sample_pushed(Now(1, 1), ["load"])
+    changes = Changes(groups)
+    await push(groups, "load 8\n", job="shop")
 
+    assert changes.take(sampling, Now(1, 1)) == {"load", "push_time_seconds", "push_failure_time_seconds"}
     found = shown(kept, Now(1, 1))
-    assert (found["__name__=load job=shop"], found["__name__=rest job=shop"]) == (8, 1)
+    assert (found["__name__=load job=shop"], found["__name__=load job=other"]) == (8, 7)
     assert found["__name__=up instance=here:1 job=sergas"] == 1
 
 
+async def test_a_family_that_a_push_leaves_as_it_was_is_not_taken(groups: Groups) -> None:
+    kept = history()
+    sampling = Sampling(kept, groups, (), instance="here:1")
+    await push(groups, "load 7\nrest 1\n", job="shop")
+    changes = Changes(groups)
+    await push(groups, "load 8\n", job="shop")
+
+    assert "rest" not in changes.take(sampling, Now(1, 1))
+
+
+async def test_series_that_a_push_brings_no_more_are_gone(groups: Groups) -> None:
+    kept = history()
+    sampling = Sampling(kept, groups, (), instance="here:1")
+    await push(groups, 'load{cpu="0"} 7\nload{cpu="1"} 7\n', job="shop")
+    sampling.sample(Now(0, 0))
+    changes = Changes(groups)
+    await push(groups, 'load{cpu="1"} 8\nload{cpu="2"} 9\n', job="shop")
+    changes.take(sampling, Now(1, 1))
+
+    loads = {name: value for name, value in shown(kept, Now(1, 1)).items() if "=load" in name}
+    assert loads == {"__name__=load cpu=1 job=shop": 8, "__name__=load cpu=2 job=shop": 9}
+
+
 @pytest.mark.parametrize(
-    ("text", "family"),
+    "text",
     [
-        pytest.param("load 7\n", "load", id="gauge"),
-        pytest.param(
-            '# TYPE load histogram\nload_bucket{le="1"} 1\nload_sum 1\nload_count 1\n', "load", id="histogram"
-        ),
+        pytest.param("load 7\n", id="gauge"),
+        pytest.param('# TYPE load histogram\nload_bucket{le="1"} 1\nload_sum 1\nload_count 1\n', id="histogram"),
     ],
 )
-async def test_delete_can_be_taken_alone(groups: Groups, text: str, family: str) -> None:
+async def test_delete_can_be_taken_alone(groups: Groups, text: str) -> None:
     kept = history()
     sampling = Sampling(kept, groups, (), instance="here:1")
     await push(groups, text, job="shop")
+    await push(groups, "load_of_others 3\n", job="other")
     sampling.sample(Now(0, 0))
+    changes = Changes(groups)
     await groups.delete({"job": "shop"})
-    sampling.sample_pushed(Now(1, 1), [family])
+    changes.take(sampling, Now(1, 1))
 
-    assert not any("=load" in name for name in shown(kept, Now(1, 1)))
+    left = [name for name in shown(kept, Now(1, 1)) if "=load" in name]
+    assert left == ["__name__=load_of_others job=other"]
 
 
-async def test_delete_of_a_family_leaves_another_whose_name_is_longer(groups: Groups) -> None:
-    kept = history()
+async def test_names_that_nobody_selects_are_not_taken(groups: Groups) -> None:
+    kept = History(limit=100, max_age_s=3_600)
+    kept.select([Matcher(NAME, "=", "rest")])
     sampling = Sampling(kept, groups, (), instance="here:1")
-    await push(groups, "load 7\n", job="shop")
-    await push(groups, "load_count 3\n", job="other")
-    sampling.sample(Now(0, 0))
-    await groups.delete({"job": "shop"})
-    sampling.sample_pushed(Now(1, 1), ["load"])
+    changes = Changes(groups)
+    await push(groups, "load 8\nrest 1\n", job="shop")
 
-    assert shown(kept, Now(1, 1))["__name__=load_count job=other"] == 3
+    assert changes.take(sampling, Now(1, 1)) == {"rest"}
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""Rules: sampled and evaluated on the grid of their interval, and at once when what they read is pushed.
+
+    every interval        everything that is selected is sampled, and the groups that are due are evaluated
+    after a change        what a push, a DELETE or an expiry has changed is sampled, and the rules are evaluated that
+                          select one of these series; at most once in 50 ms
+
+What an evaluation finds goes to whoever follows the alerts (engine/alerting.py), in the order of time. A rule that
+looks further back than its samples reach, after a start or a reload, is not covered: its alerts keep their states.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from pytest_sergas.core.alerts import Active, Evaluation
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.promql import EvaluationError
+from pytest_sergas.core.rules import Rule
+from pytest_sergas.core.series import Labels, Matcher, Series
+from pytest_sergas.engine.history import History, Selection
+from pytest_sergas.engine.index import Piece
+from pytest_sergas.engine.rule_files import Planned
+from pytest_sergas.engine.sampling import Sampling
+
+PUSH_INTERVAL_S = 0.05
+# An evaluation takes the event loop; first those get their answers whose pushes have caused it.
+_AFTER_ANSWERS_S = 0.002
+_SLICE = 64  # rules; about three milliseconds
+
+HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
+    {
+        "sergas_rules": ("gauge", "Alert rules in force."),
+        "sergas_rules_failing": ("gauge", "Rules whose last evaluation failed."),
+        "sergas_rule_evaluation_failures_total": ("counter", "Evaluations of rules that failed."),
+        "sergas_rule_evaluation_seconds": ("gauge", "Seconds that the last evaluation of all due rules took."),
+    }
+)
+
+_LOG = logging.getLogger(__name__)
+
+Pieces = Mapping[str, Piece]
+
+
+class Alerts(Protocol):
+    """Who follows the alerts."""
+
+    def alerts_of(self, rule: str) -> Mapping[Labels, object]:
+        """Return the alerts of one rule that are pending or firing, by their labels."""
+
+    async def took_place(self, evaluations: Sequence[Evaluation]) -> object:
+        """Take what evaluations have found, in the order of time."""
+
+    async def keep_rules(self, rules: frozenset[str]) -> None:
+        """End the alerts of all other rules."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A rule in force.
+
+    Attributes:
+        selections: for each selector of its expression, what the history keeps for it.
+        since_s: since when there are samples for each selection; monotonic.
+        interval_s: seconds from one evaluation to the next.
+        evaluated: when it was evaluated last, or None.
+        duration_s: how long that took.
+        active: how many alerts it found.
+        error: why it failed, or "".
+        unmatched: selectors that have never had a series, as people write them.
+    """
+
+    rule: Rule
+    selections: tuple[Selection, ...]
+    since_s: tuple[float, ...]
+    interval_s: float
+    evaluated: Now | None = None
+    duration_s: float = 0.0
+    active: int = 0
+    error: str = ""
+    unmatched: tuple[str, ...] = field(default=())
+
+    def is_covered(self, now: Now) -> bool:
+        """Whether samples reach as far back as the rule looks."""
+        pairs = zip(self.rule.expression.selectors, self.since_s, strict=True)
+        return all(now.monotonic_s - since_s >= selector.history_s for selector, since_s in pairs)
+
+
+class Rules:
+    """The rules in force. `start` and `stop` once each, in one event loop.
+
+    Args:
+        planned: comes from `rule_files.plan`.
+        alerts: takes what evaluations find.
+        read_clock: reads both clocks.
+    """
+
+    def __init__(
+        self, planned: Planned, history: History, sampling: Sampling, alerts: Alerts, read_clock: Callable[[], Now]
+    ) -> None:
+        self._planned = planned
+        self._history = history
+        self._sampling = sampling
+        self._alerts = alerts
+        self._clock = read_clock
+        self._running: dict[str, Running] = {}
+        self._readers: dict[int, list[Running]] = {}
+        # What is selected → since when there are samples of it, and how far back they are kept.
+        self._reach: dict[frozenset[Matcher], tuple[float, float]] = {}
+        # What has been pushed and not evaluated: path → what the group had before, and what it has.
+        self._changed: dict[str, tuple[Pieces, Pieces]] = {}
+        self._wake = asyncio.Event()
+        self._followed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures = 0
+        self._last_s = 0.0
+        self._select(planned)
+
+    @property
+    def running(self) -> Sequence[Running]:
+        """The rules in force, in the order of their files."""
+        return tuple(self._running.values())
+
+    async def start(self) -> None:
+        """Begin; the first evaluation is one interval away, so that every target has been asked by then."""
+        await self._alerts.keep_rules(frozenset(self._running))
+        create = asyncio.get_running_loop().create_task
+        self._tasks = [create(self._on_grid(), name="rules"), create(self._on_changes(), name="rules after pushes")]
+
+    async def stop(self) -> None:
+        """Evaluate nothing more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def follow(self, planned: Planned) -> None:
+        """Go on with other rules; a rule that stays keeps its alerts and its samples."""
+        self._select(planned)
+        self._planned = planned
+        self._followed.set()
+
+    def changed(self, path: str, before: Pieces, after: Pieces) -> None:
+        """Take note that a group has changed; evaluation comes later. See `Groups.on_change`."""
+        earlier = self._changed.get(path)
+        self._changed[path] = (earlier[0] if earlier is not None else before, after)
+        self._wake.set()
+
+    async def evaluate(self, now: Now | None = None) -> None:
+        """Sample everything and evaluate all rules."""
+        await self._evaluate_all(self.running, now)
+
+    async def evaluate_changes(self) -> None:
+        """Sample what has changed since the last time, and evaluate the rules that read it."""
+        async with self._turn:
+            changed, self._changed = self._changed, {}
+            now = self._clock()
+            readers: dict[str, Running] = {}
+            for path, (before, after) in changed.items():
+                for name, labels in self._sampling.sample_group(now, path, before, after):
+                    for selection in self._history.selecting(name, labels):
+                        readers.update((each.rule.identity, each) for each in self._readers.get(id(selection), ()))
+            await self._take([self._evaluated(running, now) for running in readers.values()])
+
+    def families(self, now: Now) -> tuple[Family, ...]:
+        """Return what is to be known about rules."""
+        del now
+        values = (
+            len(self._running),
+            sum(1 for each in self._running.values() if each.error),
+            self._failures,
+            self._last_s,
+        )
+        return tuple(
+            Family(name, *about, (Sample((), value),))
+            for (name, about), value in zip(HELP.items(), values, strict=True)
+        )
+
+    def _select(self, planned: Planned) -> None:
+        """Select what the new rules read, then give back what only the old ones have read."""
+        now_s = self._clock().monotonic_s
+        before = [selection for each in self._running.values() for selection in each.selections]
+        reach: dict[frozenset[Matcher], tuple[float, float]] = {}
+        running: dict[str, Running] = {}
+        for group in planned.groups:
+            for rule in group.rules:
+                fresh = self._begun(rule, now_s, group.interval_s or planned.interval_s, reach)
+                running[rule.identity] = self._continued(fresh, self._running.get(rule.identity))
+        self._running, self._reach = running, reach
+        for selection in before:
+            self._history.release(selection)
+        self._readers = {}
+        for each in running.values():
+            for selection in each.selections:
+                self._readers.setdefault(id(selection), []).append(each)
+
+    def _begun(
+        self, rule: Rule, now_s: float, interval_s: float, reach: dict[frozenset[Matcher], tuple[float, float]]
+    ) -> Running:
+        """Select what a rule reads; note in ``reach`` since when there are samples of it, and of which window."""
+        selections, since = [], []
+        for selector in rule.expression.selectors:
+            selection = self._history.select(selector.matchers, window_s=selector.window_s)
+            earlier_s, window_s = self._reach.get(selection.matchers, (now_s, 0.0))
+            if selector.window_s > window_s:
+                earlier_s = max(earlier_s, now_s - window_s)  # what was older than the window has not been kept
+            since.append(earlier_s)
+            selections.append(selection)
+            known_s, known_window_s = reach.get(selection.matchers, (earlier_s, 0.0))
+            reach[selection.matchers] = (max(known_s, earlier_s), max(known_window_s, selector.window_s))
+        unmatched = tuple(map(str, rule.expression.selectors))
+        return Running(rule, tuple(selections), tuple(since), interval_s, unmatched=unmatched)
+
+    @staticmethod
+    def _continued(fresh: Running, old: Running | None) -> Running:
+        """Return a rule with what is known of it from before a reload, if it reads the same."""
+        if old is None or old.rule.expression.source != fresh.rule.expression.source:
+            return fresh
+        fresh.evaluated, fresh.duration_s, fresh.active = old.evaluated, old.duration_s, old.active
+        fresh.error, fresh.unmatched = old.error, old.unmatched
+        return fresh
+
+    async def _on_grid(self) -> None:
+        """Evaluate each interval's rules on its grid, until cancelled; what takes long does not move the next time."""
+        start_s = self._clock().monotonic_s
+        due: dict[float, float] = {}
+        while True:
+            if self._followed.is_set():
+                self._followed.clear()
+                await self._alerts.keep_rules(frozenset(self._running))
+            now_s = self._clock().monotonic_s
+            intervals = {each.interval_s for each in self._running.values()}
+            due = {interval_s: due.get(interval_s) or _after(start_s, interval_s, now_s) for interval_s in intervals}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(due.values(), default=now_s + 3600.0) - now_s)):
+                    await self._followed.wait()
+                continue
+            now_s = self._clock().monotonic_s
+            over = {interval_s for interval_s, due_s in due.items() if due_s <= now_s}
+            await self._evaluate_all([each for each in self.running if each.interval_s in over], None)
+            now_s = self._clock().monotonic_s
+            due.update((interval_s, _after(start_s, interval_s, now_s)) for interval_s in over)
+
+    async def _on_changes(self) -> None:
+        """Evaluate what reads pushed series, until cancelled."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_AFTER_ANSWERS_S)
+            self._wake.clear()
+            await self.evaluate_changes()
+            await asyncio.sleep(PUSH_INTERVAL_S - _AFTER_ANSWERS_S)
+
+    async def _evaluate_all(self, rules: Sequence[Running], now: Now | None) -> None:
+        if not rules:
+            return
+        async with self._turn:
+            await self._sampling.read()
+            now = now or self._clock()
+            begin_s = time.perf_counter()
+            self._sampling.sample(now)
+            found: list[Evaluation] = []
+            for index, running in enumerate(rules, 1):
+                found.append(self._evaluated(running, now))
+                if index % _SLICE == 0:
+                    await asyncio.sleep(0)
+            self._last_s = time.perf_counter() - begin_s
+            await self._take(found)
+
+    async def _take(self, evaluations: Sequence[Evaluation]) -> None:
+        if evaluations:
+            await self._alerts.took_place(evaluations)
+
+    def _evaluated(self, running: Running, now: Now) -> Evaluation:
+        """Evaluate one rule."""
+        rule = running.rule
+        begin_s = time.perf_counter()
+        series = [self._history.find(selection) for selection in running.selections]
+        self._note_matches(running, series)
+        active: tuple[Active, ...] = ()
+        gone: frozenset[Labels] = frozenset()
+        error = ""
+        try:
+            active = rule.alerts(rule.expression.evaluate(series, now), self._planned.external_url)
+            gone = self._gone(rule, active, series, now)
+        except EvaluationError as failed:
+            error = str(failed)
+            self._failures += 1
+            if error != running.error:
+                _LOG.warning("%s cannot be evaluated, and its alerts stay as they are: %s", rule.place, error)
+        running.evaluated, running.error, running.active = now, error, len(active)
+        running.duration_s = time.perf_counter() - begin_s
+        return Evaluation(
+            rule=rule.identity,
+            now=now,
+            active=active,
+            for_s=rule.for_s,
+            keep_firing_for_s=rule.keep_firing_for_s,
+            source=rule.group,
+            covered=running.is_covered(now),
+            error=error,
+            gone=gone,
+        )
+
+    def _gone(
+        self, rule: Rule, active: Sequence[Active], series: Sequence[Sequence[Series]], now: Now
+    ) -> frozenset[Labels]:
+        """Return the labels of alerts that have ended because their series are gone."""
+        over = self._alerts.alerts_of(rule.identity).keys() - {alert.labels for alert in active}
+        return rule.gone(over, series, now) if over else frozenset()
+
+    @staticmethod
+    def _note_matches(running: Running, series: Sequence[Sequence[Series]]) -> None:
+        if running.unmatched:
+            pairs = zip(running.rule.expression.selectors, series, strict=True)
+            empty = {str(selector) for selector, found in pairs if not found}
+            running.unmatched = tuple(selector for selector in running.unmatched if selector in empty)
+
+
+def _after(start_s: float, interval_s: float, now_s: float) -> float:
+    """Return the first moment of the grid after ``now_s``."""
+    return start_s + interval_s * ((now_s - start_s) // interval_s + 1)
