@@ -196,7 +196,7 @@ class _Compiler:
         offset_s = selector.offset_s
 
         def run(context: Context) -> Vector:
-            at_s = round(context.now_s - offset_s, 6)
+            at_s = context.before(offset_s)
             return [
                 (series.name, series.labels, value)
                 for series in context.series[index]
@@ -210,7 +210,7 @@ class _Compiler:
         index, selector = self._select(tree.vector_selector, range_s)
 
         def run(context: Context) -> Ranges:
-            end_s = round(context.now_s - selector.offset_s, 6)
+            end_s = context.before(selector.offset_s)
             start_s = round(end_s - range_s, 6)
             for series in context.series[index]:
                 times_s, values = series.window(start_s, end_s)
@@ -314,7 +314,7 @@ class _Compiler:
         offset_s = selector.offset_s
 
         def run(context: Context) -> Vector:
-            at_s = round(context.now_s - offset_s, 6)
+            at_s = context.before(offset_s)
             return nameless(
                 (series.name, series.labels, series.window(at_s - LOOKBACK_S, at_s)[0][-1] + context.ahead_s)
                 for series in context.series[index]

@@ -45,6 +45,10 @@ class Context:
         self.ahead_s = wall_s - now_s
         self.filtering = filtering
 
+    def before(self, offset_s: float) -> float:
+        """Return the moment ``offset_s`` before, to the microsecond; the moment itself to the last digit."""
+        return round(self.now_s - offset_s, 6) if offset_s else self.now_s
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:

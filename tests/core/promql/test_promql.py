@@ -366,3 +366,13 @@ def test_selectors_say_what_is_looked_at_and_how_far_back() -> None:
     assert [selector.history_s for selector in expression.selectors] == [4200.0, 0.0]
     assert [selector.reads("x") for selector in expression.selectors] == [True, False]
     assert str(expression.selectors[0]) == '{__name__="x", a!="1"}'
+
+
+@pytest.mark.parametrize("source", ["x", "count_over_time(x[1m])"])
+def test_a_sample_of_this_very_moment_counts_however_many_digits_it_has(source: str) -> None:
+    moment_s = 15_000.1234564  # rounded to the microsecond it is earlier
+    series = Series("x", ())
+    series.append(moment_s, 1.0, 10)
+
+    assert len(compile_expression(source).evaluate([[series]], Now(moment_s, 0.0))) == 1
+    assert len(compile_expression(source).evaluate([[series]], Now(moment_s + 0.0000004, 0.0))) == 1
