@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -27,13 +25,6 @@ def answer(document: object, status: int = 200) -> Response:
 def refuse(status: int, text: str, **more: Any) -> Response:
     """Return why a request is not done."""
     return answer({"error": text, **more}, status)
-
-
-def moment(seconds: float | None) -> str | None:
-    """Return a time as the specification writes it: ``2025-10-20T10:30:00Z``."""
-    if seconds is None or not math.isfinite(seconds):
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def whole(request: Request, name: str, default: int, most: int) -> int:

@@ -20,10 +20,11 @@ from starlette.routing import Route
 
 from pytest_sergas.core.report import Report, ReportError, read_report
 from pytest_sergas.engine import clock
+from pytest_sergas.engine.clock import moment
 from pytest_sergas.engine.engine import EngineSettings
 from pytest_sergas.engine.runs import KeptRun, OtherRunError, Runs, TestHistory
 from pytest_sergas.errors import StoreError
-from pytest_sergas.sidecar.answers import QueryError, answer, moment, refuse, text, whole
+from pytest_sergas.sidecar.answers import QueryError, answer, refuse, text, whole
 from pytest_sergas.sidecar.body import BadGzipError, BodyTooLargeError, ClientGoneError, read_body
 
 RUNS_LIMIT = 1_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.sidecar.status import figures, latest
+from pytest_sergas.engine.overview import figures, latest
 from tests.servers.process import until
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
