@@ -13,12 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from pytest_sergas.collectors.http_requests import HttpRequests
 
 if TYPE_CHECKING:
     from pytest_sergas.engine.engine import Engine
-    from pytest_sergas.sidecar.guard import Guard
 
 UNMATCHED = "unmatched"
 FAILED = 500  # what a server answers to a request whose application has raised
@@ -89,25 +89,52 @@ def endpoint(scope: Scope, proxy_path: str = "") -> str:
     return f"{prefix}/*" if route is None or hasattr(route, "routes") else f"{prefix}{getattr(route, 'path', '')}"
 
 
-class HasEngine(Protocol):
-    """A monitoring system that runs its engine here."""
+class System(Protocol):
+    """A monitoring system, which runs its engine here or does not run."""
+
+    @property
+    def is_running(self) -> bool: ...
 
     @property
     def engine(self) -> Engine: ...
 
 
-def sidecar_app(system: HasEngine, *, tokens: Sequence[str] = ()) -> Guard:
+def sidecar_app(system: System, *, tokens: Sequence[str] = ()) -> App:
     """Return the sidecar's routes as an application to be mounted into another one.
 
-    They answer while the system runs: start it in the lifespan of the application. Pages of other sites change nothing
-    here, as in a sidecar of its own; which ``Host`` is right is the surrounding application's to say.
+    They answer while the system runs, and 503 otherwise: start it in the lifespan of the application. Pages of other
+    sites change nothing here, as in a sidecar of its own; which ``Host`` is right is the surrounding application's to
+    say.
 
     Args:
-        system: whose engine is shown; it keeps its port closed.
+        system: whose engine is shown; it needs no port of its own.
         tokens: bearer tokens, one of which is needed; none lets in whom the surrounding application lets in.
     """
+    from starlette.responses import PlainTextResponse
+
     from pytest_sergas.sidecar.app import create_app
     from pytest_sergas.sidecar.auth import Authentication
     from pytest_sergas.sidecar.guard import Access, Guard
 
-    return Guard(create_app(system.engine), Access(Authentication({}, tuple(tokens)), checks_host=False))
+    access = Access(Authentication({}, tuple(tokens)), checks_host=False)
+    made: dict[int, Guard] = {}  # of the engine that runs: each start has one of its own
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not system.is_running:
+            await PlainTextResponse("the monitoring does not run\n", 503)(scope, receive, send)
+            return
+        engine = system.engine
+        if id(engine) not in made:
+            made.clear()
+            made[id(engine)] = Guard(create_app(engine), access)
+        await made[id(engine)](_as_root(scope), receive, send)
+
+    return app
+
+
+def _as_root(scope: Scope) -> Scope:
+    """Return ``scope`` as an application has it that is mounted nowhere: grouping keys are read from the raw path."""
+    mounted = str(scope.get("root_path", ""))
+    raw: bytes = scope.get("raw_path") or str(scope["path"]).encode()
+    own = {"path": str(scope["path"]).removeprefix(mounted), "raw_path": raw.removeprefix(quote(mounted).encode())}
+    return {**scope, **own, "root_path": ""}

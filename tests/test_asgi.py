@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from pytest_sergas.asgi import UNMATCHED, RequestsMiddleware
+from pytest_sergas import ComprehensiveMonitoringSystem
+from pytest_sergas.asgi import UNMATCHED, RequestsMiddleware, sidecar_app
 from pytest_sergas.collectors.http_requests import HttpRequests
 from tests.collectors.conftest import by_name, plenty, values
 
@@ -192,3 +193,36 @@ async def test_client_that_goes_away_leaves_nothing_in_flight() -> None:
 
     assert values(requests.collect(plenty))["http_requests_in_flight{}"] == 0
     assert recorded(requests) == {("GET", "/a", "other"): 1}
+
+
+def test_sidecar_mounted_into_an_application_answers_while_the_system_runs() -> None:
+    system = ComprehensiveMonitoringSystem()
+    app = FastAPI(lifespan=system.lifespan)
+    app.add_middleware(RequestsMiddleware, requests=system.metrics_collector.http_requests)
+    app.mount("/sergas", sidecar_app(system))
+    with served(app) as url, httpx2.Client(base_url=url, timeout=60) as client:
+        health = client.get("/sergas/health").json()
+        pushed = client.post("/sergas/metrics/job/shop", content="orders 3\n").status_code
+        foreign = client.post(
+            "/sergas/metrics/job/shop", content="orders 4\n", headers={"Origin": "https://elsewhere.example"}
+        ).status_code
+        page = client.get("/sergas/metrics").text
+
+    assert health["component"] == "overall_system"
+    assert (pushed, foreign) == (200, 403)
+    assert 'orders{instance="",job="shop"} 3\n' in page
+    assert 'http_requests_total{method="GET",endpoint="/sergas/*",status="200"} 1\n' in page
+
+
+def test_mounted_sidecar_wants_a_token_where_there_are_some_and_is_away_while_nothing_runs() -> None:
+    system = ComprehensiveMonitoringSystem()
+    with served(Starlette(routes=[Mount("/sergas", sidecar_app(system, tokens=("s3cret",)))])) as url:
+        away = httpx2.get(f"{url}/sergas/health", timeout=60)
+    with served(
+        Starlette(routes=[Mount("/sergas", sidecar_app(system, tokens=("s3cret",)))], lifespan=system.lifespan)
+    ) as url:
+        refused = httpx2.get(f"{url}/sergas/health", timeout=60)
+        let_in = httpx2.get(f"{url}/sergas/health", timeout=60, headers={"Authorization": "Bearer s3cret"})
+
+    assert (away.status_code, away.text) == (503, "the monitoring does not run\n")
+    assert (refused.status_code, let_in.status_code) == (401, 200)

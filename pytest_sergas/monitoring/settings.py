@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sergas.config import load_sections
+from pytest_sergas.config import find, load_sections
 from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.config.runs import Settings
 from pytest_sergas.config.serve import MEMORY
@@ -67,6 +67,7 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     store = _checked(given, "store", kinds.text, faults) or MEMORY
     channels = _channels(given, environ, faults)
     engine, runs = EngineSettings(root), Settings()
+    faults += _unknown(table)
     try:
         readings = load_sections(ConfigFile(root, _NAME, (), table), ("", *_PARTS), environ={})
     except ConfigurationError as error:
@@ -77,6 +78,21 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     if faults:
         raise ConfigurationError(tuple(faults))
     return SystemSettings(replace(engine, serve=replace(engine.serve, store=store)), runs, sidecar_url, channels)
+
+
+def _unknown(table: dict[str, Any]) -> list[str]:
+    """Take out of ``table`` what nobody knows, and return a line for each."""
+    known = [*_OWN]
+    for name in ("", *_PARTS):
+        section = find(name)
+        known += [*section.names, *(section.keys if section.at_top or not name else (name,))]
+    faults = []
+    for key in [key for key in table if key not in known]:
+        del table[key]
+        near = kinds.nearest(key, known)
+        hint = f"did you mean {near!r}?" if near else "the keys are those of sergas.toml and of the specification"
+        faults.append(f"{_NAME}: {key}: unknown key; {hint}")
+    return faults
 
 
 def _checked(given: Mapping[str, Any], key: str, kind: kinds.Kind, faults: list[str]) -> str:
