@@ -9,6 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pytest_sergas.engine import clock
+
+moment = clock.moment  # how every answer writes a time
+
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
