@@ -38,7 +38,7 @@ from pytest_sergas.core.monitoring import families_of
 from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
 from pytest_sergas.core.routes import Route
-from pytest_sergas.engine import alerting, checking, clock, rule_files
+from pytest_sergas.engine import alert_figures, checking, clock, outbox, rule_files
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import FAILED, PUSHED, Groups
 from pytest_sergas.engine.history import History
@@ -375,10 +375,12 @@ def test_keys_of_routes_are_documented_with_their_defaults() -> None:
 
 
 def test_metrics_of_alerting_are_documented_with_their_types() -> None:
-    title = "Metrics of alerting"
+    title, described = "Metrics of alerting", {**alert_figures.HELP, **outbox.HELP}
 
-    assert first_cells(title) == list(alerting.HELP)
-    assert [row(title, name).split(" | ")[1] for name in alerting.HELP] == [kind for kind, _ in alerting.HELP.values()]
+    assert set(first_cells(title)) == set(described)
+    assert {name: row(title, name).split(" | ")[1] for name in described} == {
+        name: kind for name, (kind, _) in described.items()
+    }
 
 
 def test_options_of_checks_are_documented() -> None:

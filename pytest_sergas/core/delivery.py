@@ -1,4 +1,4 @@
-"""What is told to whom and when, and why not: groups, repeating, cooldown, silences, escalation, cap, backoff.
+"""What is told to whom and when, and why not: groups, repeating, cooldown, silences, escalation.
 
 A group is what one route tells together. Alerts `arrived` in it; when it is due, `flush` gives a verdict for every
 alert and every channel, and drafts for the channels that have to be told something. What a channel has been told is
@@ -10,23 +10,18 @@ Elapsed time is that of the monotonic clock; only the ends of silences are momen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 
 from pytest_sergas.core.alerts import AlertLevel
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.messages import SEVERITY, Notification, Notified
+from pytest_sergas.core.messages import SEVERITY, Notified
 from pytest_sergas.core.routes import Route
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Muted
 
-ALERTS_PER_MESSAGE = 1_000
-MINUTE_S = 60.0
-BACKLOG = 100  # notifications that wait for a channel that is down, before further ones become one summary
-GIVE_UP_S = 86_400.0
-_RETRY_S, _RETRY_MOST_S, _RETRY_AFTER_MOST_S = 1.0, 300.0, 3_600.0
 _LOOK_AGAIN_S = 60.0  # the end of a silence is a moment of the wall clock, which may be set
 
 MutedBy = Callable[[Labels], Muted | None]
@@ -190,11 +185,6 @@ def identity(labels: Labels) -> Labels:
 def rank(alert: Notified) -> int:
     """Return how bad ``alert`` is; 0 is the least."""
     return AlertLevel(alert.level).rank
-
-
-def is_critical(alerts: Iterable[Notified]) -> bool:
-    """Whether any of them must never be held back."""
-    return any(alert.level == AlertLevel.CRITICAL for alert in alerts)
 
 
 def arrived(group: Group, route: Route, arrivals: Iterable[Arrival], now: Now) -> Group:
@@ -378,70 +368,3 @@ class _Look:
 
     def look_at(self, monotonic_s: float) -> None:
         self.next_s = min(self.next_s, monotonic_s)
-
-
-def pieces(alerts: Sequence[Notified], size: int = ALERTS_PER_MESSAGE) -> list[tuple[Notified, ...]]:
-    """Return ``alerts`` in messages of at most ``size``, as few as there can be."""
-    return [tuple(alerts[start : start + size]) for start in range(0, len(alerts), size)]
-
-
-# The cap of a channel
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What goes on at a channel.
-
-    Attributes:
-        sent_s: when the latest notifications went, on the monotonic clock.
-        waiting: how many have not been taken by the receiver yet.
-        is_holding: whether some are held back already; what comes later does not overtake them.
-    """
-
-    sent_s: Sequence[float] = ()
-    waiting: int = 0
-    is_holding: bool = False
-
-
-def hold_back(receiver: Receiver, traffic: Traffic, now_s: float, *, critical: bool) -> Why | None:
-    """Return why a notification is held back for the summary, or None when it may go."""
-    if critical or receiver.resend_s is not None:
-        return None
-    if traffic.waiting >= BACKLOG:
-        return Why.DOWN
-    if traffic.is_holding or room_at(receiver, traffic.sent_s, now_s) > now_s:
-        return Why.CAP
-    return None
-
-
-def room_at(receiver: Receiver, sent_s: Sequence[float], now_s: float) -> float:
-    """Return when the next notification may go: ``now_s``, or later."""
-    within = [moment_s for moment_s in sent_s if moment_s > now_s - MINUTE_S]
-    if len(within) < receiver.per_minute:
-        return now_s
-    return within[-receiver.per_minute] + MINUTE_S
-
-
-def summarised(held: Iterable[Notification]) -> tuple[Notified, ...]:
-    """Return what is to be said about all that was held back: of each alert the latest, what fires first."""
-    latest: dict[Labels, Notified] = {}
-    for notification in held:
-        for alert in notification.alerts:
-            latest[alert.labels] = alert
-    return tuple(sorted(latest.values(), key=lambda alert: (alert.status == "resolved", -rank(alert), alert.labels)))
-
-
-# Sending again
-
-
-def retry_s(attempts: int, jitter: float, retry_after_s: float | None) -> float:
-    """Return the seconds until a notification is tried again.
-
-    Args:
-        attempts: how often it was tried; at least once.
-        jitter: from 0 to 1, so that many senders do not come at the same moment.
-        retry_after_s: what the receiver asked for, or None.
-    """
-    most_s = min(_RETRY_MOST_S, _RETRY_S * 2.0 ** min(attempts - 1, 20))
-    wait_s = most_s / 2 + most_s / 2 * jitter
-    return max(wait_s, min(retry_after_s or 0.0, _RETRY_AFTER_MOST_S))

@@ -11,13 +11,11 @@ the kill; it carries the same key. When the store cannot be written, it goes on 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.channels import Channel
@@ -26,14 +24,15 @@ from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings, routing
 from pytest_sergas.core import delivery
 from pytest_sergas.core.alert_rules import PYTHON
-from pytest_sergas.core.alerts import Alert, AlertLevel, Evaluation, State, Transition, removed, step
+from pytest_sergas.core.alerts import Alert, Evaluation, State, Transition, removed, step
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.delivery import Arrival, Decision, Flush, Group, Why
-from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.metrics import Family
 from pytest_sergas.core.routes import Route, Router
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Muting, Silence, Window
 from pytest_sergas.engine import alert_rows, clock
+from pytest_sergas.engine.alert_figures import AlertFigures
 from pytest_sergas.engine.alert_history import AlertHistory
 from pytest_sergas.engine.journal import Journal
 from pytest_sergas.engine.outbox import Outbox
@@ -42,19 +41,6 @@ from pytest_sergas.engine.store import Store
 SILENCES_LIMIT = 1_000
 _RETRY_S = 10.0  # until the store is written again that could not be
 SILENCES_KEPT_S = 5 * 86_400.0  # after their end, so that one can see what was silenced
-
-HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
-    {
-        "sergas_alerts": ("gauge", "Alerts by state and level."),
-        "sergas_alert_transitions_total": ("counter", "Alerts that began to fire and that ended, since the start."),
-        "sergas_alerts_not_told_total": ("counter", "Verdicts that a channel is not told about an alert, by reason."),
-        "sergas_notifications_total": ("counter", "Attempts to send by channel and result."),
-        "sergas_notifications_waiting": ("gauge", "Notifications that a channel's receiver has not taken yet."),
-        "sergas_notifications_held": ("gauge", "Notifications that the cap of a channel holds back for a summary."),
-        "sergas_silences": ("gauge", "Silences in force."),
-        "sergas_alerting_from_memory": ("gauge", "1 while the store cannot be written and alerting goes on without."),
-    }
-)
 
 
 class SilenceRefusedError(Exception):
@@ -124,9 +110,7 @@ class Alerting:
         self._orphans: set[str] = set()  # keys of groups that have alerts which come to other groups now
         self._changed = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
-        self._standing: Counter[tuple[str, str, str]] = Counter()  # state, level, source → alerts
-        self._transitions: Counter[str] = Counter()
-        self._not_told: Counter[str] = Counter()
+        self._figures = AlertFigures()
         self._take(planned)
 
     # Life
@@ -143,7 +127,7 @@ class Alerting:
         await self.history.start()
         state = self._state
         for alert in kept.alerts:
-            self._standing[_standing(alert, alert.state)] += 1
+            self._figures.add(alert)
             of_rule = state.alerts.setdefault(alert.rule, {})
             assert isinstance(of_rule, dict)  # noqa: S101  made in the line before
             of_rule[alert.labels] = alert
@@ -256,43 +240,12 @@ class Alerting:
 
     def counts(self) -> dict[str, Any]:
         """Return how many alerts fire: in all, by level and by source."""
-        by_level: Counter[str] = Counter()
-        by_source: Counter[str] = Counter()
-        for (state, level, source), count in self._standing.items():
-            if state == State.FIRING and count:
-                by_level[level] += count
-                by_source[source] += count
-        return {"total_active": by_level.total(), "by_level": dict(by_level), "by_source": dict(by_source)}
+        return self._figures.counts()
 
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the metrics of alerting."""
-        alerts: Counter[tuple[str, str]] = Counter()
-        for (state, level, _), count in self._standing.items():
-            alerts[state, level] += count
-        both = [(state.value, level.value) for state in (State.PENDING, State.FIRING) for level in AlertLevel]
-        samples: dict[str, list[Sample]] = {
-            "sergas_alerts": [
-                Sample((("state", state), ("level", level)), alerts[state, level]) for state, level in both
-            ],
-            "sergas_alert_transitions_total": [
-                Sample((("state", state.value),), self._transitions[state]) for state in (State.FIRING, State.RESOLVED)
-            ],
-            "sergas_alerts_not_told_total": [
-                Sample((("reason", why),), count) for why, count in sorted(self._not_told.items())
-            ],
-            "sergas_notifications_total": [
-                Sample((("channel", name), ("result", result)), counts.get(result, 0))
-                for name, counts in self._outbox.counts().items()
-                for result in ("delivered", "failed", "retried")
-            ],
-            "sergas_notifications_waiting": _by_channel(self._outbox.waiting()),
-            "sergas_notifications_held": _by_channel(self._outbox.held()),
-            "sergas_silences": [
-                Sample((), sum(silence.is_active(now.wall_s) for silence in self._state.silences.values()))
-            ],
-            "sergas_alerting_from_memory": [Sample((), float(self._journal.is_failing))],
-        }
-        return tuple(Family(name, *HELP[name], tuple(found)) for name, found in samples.items())
+        in_force = sum(silence.is_active(now.wall_s) for silence in self._state.silences.values())
+        return (*self._figures.families(in_force, is_failing=self._journal.is_failing), *self._outbox.families())
 
     # Changing
 
@@ -321,12 +274,10 @@ class Alerting:
         arrivals: dict[str, tuple[Route, list[Arrival]]] = {}
         for change in transitions:
             alert = change.alert
-            self._standing[_standing(alert, change.before)] -= 1
-            self._standing[_standing(alert, alert.state)] += 1
+            self._figures.changed(change)
             if alert.state in {State.INACTIVE, State.RESOLVED}:
                 alert_rows.put_alert(self._journal, alert, is_over=True)
             if alert.state in {State.FIRING, State.RESOLVED}:
-                self._transitions[alert.state] += 1
                 self.history.transition(alert)
                 self._arrive(alert, arrivals)
         now = self._clock()
@@ -346,7 +297,7 @@ class Alerting:
         arrival = _arrival(alert)
         routes = self._router.find(alert.labels)
         if not routes and alert.state is State.FIRING:
-            self._not_told[Why.NO_ROUTE] += 1
+            self._figures.not_told(Why.NO_ROUTE)
             nobody = Decision(alert.notified(), "", Why.NO_ROUTE, source=alert.source)
             self.history.decided(nobody, self._clock().wall_s)
         concerned = {}
@@ -421,7 +372,7 @@ class Alerting:
         muted = self._muting.at(now.wall_s)
         receivers = self._outbox.receivers
         for group in [group for group in self._state.groups.values() if group.due_s <= now.monotonic_s]:
-            found = delivery.flush(group, self._route_of(group), receivers, now, muted)
+            found = delivery.flush(self._as_of_now(group), self._route_of(group), receivers, now, muted)
             self._deliver(found, now)
             self._put(found.group)
         written, self._written = self._written, {}
@@ -432,6 +383,16 @@ class Alerting:
         stored = await self._journal.commit()
         self._outbox.release(fresh, stored=stored)
 
+    def _as_of_now(self, group: Group) -> Group:
+        """Return ``group`` with the values and annotations that its alerts have now, for repeats and escalation."""
+        entries = dict(group.entries)
+        for labels, entry in group.entries.items():
+            for rule in self._state.rules.get(labels, ()) if entry.is_firing else ():
+                alert = self._state.alerts[rule][labels]
+                shown = replace(entry.alert, value=alert.value, annotations=alert.annotations)
+                entries[labels] = replace(entry, alert=shown)
+        return replace(group, entries=entries)
+
     def _deliver(self, found: Flush, now: Now) -> None:
         keys = {draft.channel: self._outbox.add(draft, found.group, now) for draft in found.drafts}
         for decision in found.decisions:
@@ -439,7 +400,7 @@ class Alerting:
             if decision.why.tells:
                 key, held = keys[decision.channel].get(decision.alert.labels, ("", None))
             if held is not None or not decision.why.tells:
-                self._not_told[held or decision.why] += 1
+                self._figures.not_told(held or decision.why)
             self.history.decided(decision, now.wall_s, key=key, held=held)
 
     async def _tick_for_ever(self) -> None:
@@ -469,11 +430,3 @@ class Alerting:
 
 def _arrival(alert: Alert) -> Arrival:
     return Arrival(alert.notified(), alert.fired or alert.active, alert.cooldown_s, alert.source)
-
-
-def _standing(alert: Alert, state: State) -> tuple[str, str, str]:
-    return state.value, alert.level.value, alert.source or alert.name
-
-
-def _by_channel(counts: Mapping[str, int]) -> list[Sample]:
-    return [Sample((("channel", name),), count) for name, count in counts.items()]

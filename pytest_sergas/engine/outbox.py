@@ -17,20 +17,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from types import MappingProxyType
 
 from pytest_sergas.channels import Channel
 from pytest_sergas.channels.sender import Sender
 from pytest_sergas.config.channels import ChannelSettings
 from pytest_sergas.core.clock import Now, restored
-from pytest_sergas.core.delivery import (
+from pytest_sergas.core.delivery import Draft, Group, Receiver, Why
+from pytest_sergas.core.messages import Notification, Notified, Status, decode, encode
+from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.pacing import (
     BACKLOG,
     GIVE_UP_S,
     MINUTE_S,
-    Draft,
-    Group,
-    Receiver,
     Traffic,
-    Why,
     hold_back,
     is_critical,
     pieces,
@@ -38,7 +38,6 @@ from pytest_sergas.core.delivery import (
     room_at,
     summarised,
 )
-from pytest_sergas.core.messages import Notification, Notified, Status, decode, encode
 from pytest_sergas.core.series import Labels
 from pytest_sergas.engine.journal import Journal, Row
 from pytest_sergas.errors import FinalError, TemporaryError
@@ -46,7 +45,16 @@ from pytest_sergas.errors import FinalError, TemporaryError
 LOG = logging.getLogger(__name__)
 
 WAITING, HELD, DELIVERED, FAILED, SUMMARISED = "waiting", "held", "delivered", "failed", "summarised"
+RETRIED = "retried"
 FROM_MEMORY = "the sidecar cannot write its store: this was sent from memory and may come again after a restart"
+
+HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
+    {
+        "sergas_notifications_total": ("counter", "Attempts to send by channel and result."),
+        "sergas_notifications_waiting": ("gauge", "Notifications that a channel's receiver has not taken yet."),
+        "sergas_notifications_held": ("gauge", "Notifications that the cap of a channel holds back for a summary."),
+    }
+)
 
 _PUT = "INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT * FROM notifications WHERE state IN ('waiting', 'held') ORDER BY id"
@@ -217,17 +225,21 @@ class Outbox:
             line.waiting.append(replace(item, notification=replace(item.notification, note=note)))
             line.arrived.set()
 
-    def waiting(self) -> dict[str, int]:
-        """Return channel → how many notifications its receiver has not taken yet."""
-        return {name: len(line.waiting) + line.unreleased for name, line in self._lines.items()}
-
-    def held(self) -> dict[str, int]:
-        """Return channel → how many notifications are held back."""
-        return {name: len(line.held) for name, line in self._lines.items()}
-
-    def counts(self) -> dict[str, Mapping[str, int]]:
-        """Return channel → result → how many attempts had it since the start."""
-        return {name: line.counts for name, line in self._lines.items()}
+    def families(self) -> tuple[Family, ...]:
+        """Return the metrics of the channels."""
+        lines = self._lines.items()
+        samples = {
+            "sergas_notifications_total": [
+                Sample((("channel", name), ("result", result)), line.counts[result])
+                for name, line in lines
+                for result in (DELIVERED, FAILED, RETRIED)
+            ],
+            "sergas_notifications_waiting": [
+                Sample((("channel", name),), line.traffic().waiting) for name, line in lines
+            ],
+            "sergas_notifications_held": [Sample((("channel", name),), len(line.held)) for name, line in lines],
+        }
+        return tuple(Family(name, *HELP[name], tuple(found)) for name, found in samples.items())
 
     def _enqueue(self, line: _Line, notification: Notification, now: Now, *, held: bool) -> None:
         item = Item(self._next_id, notification, now)
@@ -292,7 +304,7 @@ class Outbox:
                 wait_s = retry_s(item.attempts, random.random(), error.retry_after_s)  # noqa: S311  no secret
                 item = replace(item, result=str(error))
                 line.waiting[0] = item
-                line.counts["retried"] += 1
+                line.counts[RETRIED] += 1
                 LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
                 self._write(name, item, WAITING, str(error))
                 await self._journal.commit()

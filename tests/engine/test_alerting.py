@@ -371,6 +371,22 @@ async def test_receiver_that_forgets_is_not_told_again_while_it_is_down(clock: C
         assert value(running, clock, "sergas_notifications_waiting", channel="chat") == 1
 
 
+async def test_repeat_tells_the_value_of_now(clock: Clock) -> None:
+    chat = Receiver()
+    async with alerting(None, planned(chat, routes=[replace(AT_ONCE, repeat_interval_s=60)]), clock) as running:
+        await running.took_place([found(clock(), "A")])
+        await chat.until(1)
+        clock.pass_by(61)
+        worse = Active(labels("A"), 99.0, (("summary", "worse"),))
+        await running.took_place([Evaluation("rule", clock(), (worse,))])
+        await chat.until(2)
+
+    assert [(one.alerts[0].value, one.alerts[0].annotations) for one in chat.got] == [
+        (1.0, ()),
+        (99.0, (("summary", "worse"),)),
+    ]
+
+
 # History and counts
 
 
