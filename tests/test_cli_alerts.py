@@ -96,6 +96,11 @@ def test_alerts_are_shown_with_state_labels_and_route() -> None:
             id="told",
         ),
         pytest.param(
+            {"event": "told", "why": "new", "channel": "chat", "delivery": {**DELIVERY, "attempts": 1, "result": ""}},
+            "told to chat: new, delivered after 1 attempt",
+            id="told at once",
+        ),
+        pytest.param(
             {"event": "not_told", "why": "silenced", "channel": "chat", "detail": "silence a"},
             "not told to chat: silenced (silence a)",
             id="silenced",

@@ -79,7 +79,8 @@ def _story(event: Mapping[str, Any]) -> str:
     if event["event"] != "told":
         return f"{event['event']}: {why}"
     delivery = event["delivery"]
-    result = "" if delivery is None else f", {delivery['state']} after {delivery['attempts']} attempts"
+    noun = "attempt" if delivery and delivery["attempts"] == 1 else "attempts"
+    result = "" if delivery is None else f", {delivery['state']} after {delivery['attempts']} {noun}"
     said = f": {delivery['result']}" if delivery and delivery["result"] else ""
     return f"told to {event['channel']}: {why}{result}{said}"
 
