@@ -29,6 +29,7 @@ from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.rules import Rules
 from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.sampling import Sampling
+from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
 
 
@@ -68,6 +69,7 @@ class Engine:
     store: Store
     groups: Groups
     runs: Runs
+    standings: Standings
     history: History
     over_time: OverTime
     collection: Collection
@@ -105,6 +107,7 @@ class Engine:
         try:
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
+            self.standings = Standings(self.runs)
             self.checking = Checking(planned, self.store, clock.read)
             await self.checking.start()
             self.alerting = Alerting(delivering, self.store, clock.read)
@@ -120,6 +123,7 @@ class Engine:
         self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
         self.groups.on_change = self.rules.changed
+        self.standings.summary()
         await self.collection.start()
         await self.rules.start()
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
@@ -151,6 +155,7 @@ class Engine:
         await self.collection.stop()
         await self.checking.stop()
         await self.rules.stop()
+        await self.standings.stop()
         await self.alerting.stop()
         for task in self._tasks:
             task.cancel()

@@ -21,6 +21,7 @@ from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.over_time import SHOWN, OverTime
 from pytest_sergas.engine.past import PastRun, TypeFigures
+from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
 from pytest_sergas.sidecar.pages import alerts, health
 from pytest_sergas.sidecar.pages.answer import page, show
@@ -45,6 +46,9 @@ class Parts(Protocol):
 
     @property
     def groups(self) -> Groups: ...
+
+    @property
+    def standings(self) -> Standings: ...
 
     @property
     def over_time(self) -> OverTime: ...
@@ -86,6 +90,7 @@ def routes(engine: Parts) -> list[Route]:
             "cards": cards,
             "components": components,
             "alerts": firing,
+            "standings": engine.standings.summary(),
             "plots": plots(engine.over_time, now),
             "groups": groups[:_GROUPS],
             "group_count": len(groups),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import Request
@@ -15,10 +14,11 @@ from pytest_sergas.core.ctrf_reading import CtrfError, from_json
 from pytest_sergas.core.measurement import MIB
 from pytest_sergas.core.plots import Axes, Point, line
 from pytest_sergas.core.records import AttemptRecord
-from pytest_sergas.core.standing import Assessment, Standing, assess, is_failure
+from pytest_sergas.core.standing import Standing, assess, is_failure
 from pytest_sergas.engine import past
 from pytest_sergas.engine.past import PastTest
-from pytest_sergas.engine.runs import Runs, TestHistory
+from pytest_sergas.engine.runs import Runs
+from pytest_sergas.engine.standings import find
 from pytest_sergas.engine.store import Store
 from pytest_sergas.sidecar.answers import QueryError, text, whole
 from pytest_sergas.sidecar.pages.answer import NotThereError, page, show
@@ -28,7 +28,6 @@ _RUNS = 20
 _MOST_RUNS = 100
 _TEST_RUNS = 100
 _ID_LIMIT = 4_096
-_ORDER = {standing: place for place, standing in enumerate(Standing)}
 
 
 class Parts(Protocol):
@@ -39,14 +38,6 @@ class Parts(Protocol):
 
     @property
     def store(self) -> Store: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A test that was found, and how it stands."""
-
-    history: TestHistory
-    assessment: Assessment
 
 
 def routes(engine: Parts) -> list[Route]:
@@ -93,17 +84,6 @@ def routes(engine: Parts) -> list[Route]:
         return show(request, "test.html", values)
 
     return [page("/tests", search), page("/tests/one", one)]
-
-
-def find(histories: Sequence[TestHistory], asked: str) -> list[Found]:
-    """Return the tests whose id has every word of ``asked``, those that somebody should look at first."""
-    words = asked.lower().split()
-    found = [
-        Found(history, assess(history.seen))
-        for history in histories
-        if all(word in history.id.lower() for word in words)
-    ]
-    return sorted(found, key=lambda one: (_ORDER[one.assessment.standing], -one.assessment.troubled, one.history.id))
 
 
 def plots(newest_first: Sequence[PastTest]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pytest_sergas.sidecar.pages.report import report
 from tests.servers import axe
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
@@ -216,3 +217,18 @@ def test_policy_stops_a_script_that_got_in(shop: Sidecar, browser: Browser) -> N
     expect(page.locator("body > img")).to_have_count(1)
     assert page.evaluate("window.ran") is None
     context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_report_is_a_page_by_itself(width: str, tmp_path: Path, browser: Browser) -> None:
+    (tmp_path / "report.html").write_text(report(made.hostile_run(1)), encoding="utf-8")
+    asked: list[str] = []
+    with opened(browser, width) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "report.html").as_uri())
+
+        assert page.evaluate("getComputedStyle(document.body).margin") == "0px"  # the style sheet is in force
+        assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width]
+        assert page.evaluate("document.querySelectorAll('img, script').length") == 0
+        assert axe.findings(page) == []
+    assert asked == [(tmp_path / "report.html").as_uri()]

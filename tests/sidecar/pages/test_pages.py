@@ -118,6 +118,19 @@ def test_overview_has_a_card_for_each_type_with_its_newest_runs(shop: Sidecar) -
     assert cards[2].all("svg")[0].text == "seconds of all performance tests, from 0.42 to 0.48 in 7 runs"
 
 
+def test_overview_names_the_tests_to_look_at(shop: Sidecar) -> None:
+    until(lambda: "Tests to look at" in ask(shop.url, "/").text, "the runs have been looked at")
+
+    section = visit(shop, "/").section("Tests to look at")
+
+    assert section.all("p")[0].text == "1 broken, 1 flaky of 3"
+    assert [item.text for item in section.all("li")] == [
+        f"{made.TOTAL} it failed in the newest run of 7broken",
+        f"{made.UNSURE} it failed or was flaky in 3 of 7 runs, and passed in othersflaky",
+    ]
+    assert section.links()["1 flaky"] == "/tests?class=flaky"
+
+
 def test_overview_shows_components_and_groups(shop: Sidecar) -> None:
     page = visit(shop, "/")
 
