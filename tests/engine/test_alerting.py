@@ -192,6 +192,23 @@ async def test_channel_that_is_gone_from_the_configuration_has_failed(path: Path
     ]
 
 
+async def test_channel_that_is_configured_anew_keeps_what_waits_for_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "retry_s", lambda *_: 0.01)
+    down, chat = Receiver(answers=[TemporaryError("moved")], gate=asyncio.Event()), Receiver()
+    assert down.gate is not None
+    async with alerting(None, planned(down), clock) as running:
+        await running.took_place([found(clock(), "A")])
+        await down.when(lambda: down.attempts == 1)
+        running.follow(planned(chat))
+        down.gate.set()
+        await chat.until(1)
+
+    assert chat.told() == ["A fires"]
+    assert down.attempts == 1
+
+
 # The cap
 
 

@@ -19,7 +19,8 @@ from pytest_sergas.engine import alerting as module
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.sidecar.alerts import routes
 from tests.engine.alerted import Clock, Receiver, alerting, found, labels, planned
-from tests.servers.sidecar import sidecar
+from tests.servers.process import until
+from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.conftest import ask
 
 pytestmark = pytest.mark.integration
@@ -295,3 +296,50 @@ def test_alerts_are_told_only_to_those_who_log_in(tmp_path: Path) -> None:
         opened = [ask(running.url, path, headers={"Authorization": "Bearer hunter2"}).status for path in paths]
 
     assert (closed, opened) == ([401] * 4, [200] * 4)
+
+
+CONFIG = """
+channels = [{type = "log"}]
+routes = [{channels = ["log"], group_wait = 0, group_interval = 0}]
+[rules]
+files = ["rules.yml"]
+"""
+RULES = """
+groups:
+- name: shop
+  rules:
+  - alert: OrdersFailed
+    expr: failed_orders > 0
+    labels: {severity: critical}
+    annotations: {summary: '{{ $value }} orders failed'}
+"""
+
+
+def push(running: Sidecar, failed: int) -> None:
+    body = f"failed_orders {failed}\n".encode()
+    assert ask(running.url, "/metrics/job/shop", "POST", body=body).status == 200
+
+
+def history(running: Sidecar) -> list[tuple[str, str]]:
+    events = ask(running.url, "/api/alerts/history?name=OrdersFailed").json["events"]
+    return [(event["event"], (event["delivery"] or {}).get("state", "")) for event in reversed(events)]
+
+
+def test_alert_survives_the_kill_of_the_sidecar_and_ends_in_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(RULES, encoding="utf-8")
+    told = [("firing", ""), ("told", "delivered")]
+    with sidecar(tmp_path, config=CONFIG) as running:
+        push(running, 3)
+        until(lambda: history(running) == told, "the alert is told", running.log, deadline_s=60)
+        status = ask(running.url, "/api/monitoring/status").json["alerts"]
+        running.process.kill()
+        running.process.wait()
+    with sidecar(tmp_path, name="second") as running:
+        push(running, 0)
+        ended = [*told, ("resolved", ""), ("told", "delivered")]
+        until(lambda: history(running) == ended, "its end is told", running.log, deadline_s=60)
+
+    assert status["total_active"] == 1
+    assert status["by_level"] == {"critical": 1}
+    assert list(status["by_source"].values()) == [1]
+    assert "OrdersFailed, resolved" in running.printed
