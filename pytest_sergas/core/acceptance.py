@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_sergas.core.records import Outcome, Refusal, TestRecord
 
@@ -10,15 +10,18 @@ ALL = "all"  # the whole run, among types
 _SHOWN = 5
 
 
-def too_flaky(tests: Sequence[TestRecord], allowed: Mapping[str, int]) -> tuple[Refusal, ...]:
+def too_flaky(
+    tests: Sequence[TestRecord], allowed: Mapping[str, int], unsteady: Collection[str] = ()
+) -> tuple[Refusal, ...]:
     """Return a refusal for each type that has more flaky tests than it may have.
 
     Args:
         allowed: type → how many; a type that may have any number is missing.
+        unsteady: node ids of tests that trials have shown to be flaky, whatever they were in the run.
     """
     flaky: dict[str, list[str]] = {}
     for test in tests:
-        if test.outcome is Outcome.FLAKY:
+        if test.outcome is Outcome.FLAKY or test.node_id in unsteady:
             flaky.setdefault(test.type, []).append(test.node_id)
     found = ((name, flaky.get(name, []), limit) for name, limit in allowed.items())
     return tuple(Refusal(name, _flaky_text(name, ids, limit)) for name, ids, limit in found if len(ids) > limit)

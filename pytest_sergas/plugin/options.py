@@ -46,6 +46,11 @@ def add(parser: pytest.Parser) -> None:
         "or read them from the sidecar at this URL",
     )
     option("--sergas-shard", metavar="I/N", type=_shard, help="run only this part of the suite, such as 2/5")
+    option(
+        "--sergas-detect-flaky",
+        action="store_true",
+        help="try the tests that are new since earlier runs, or that are named, again: in random order and alone",
+    )
     option("--sergas-push", metavar="URL", help="push the run's metrics to the Pushgateway at this address")
     option("--sergas-sidecar", metavar="URL", help="send the run and its metrics to the sidecar at this address")
 

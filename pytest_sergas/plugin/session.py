@@ -323,6 +323,8 @@ class Run:
         return status
 
     def _create_publishers(self) -> None:
+        if self._config.pluginmanager.hasplugin("pytest_sergas.plugin.trial"):
+            return  # part of a run that publishes
         if self._publishers is None and not self._config.getoption("collectonly"):
             try:
                 self._publishers = create_all(self._context())
@@ -360,7 +362,17 @@ class Run:
         directory = Path(os.path.expandvars(str(self._config.getini("cache_dir")))).expanduser()
         return self._config.rootpath / directory / "d" / "sergas"
 
-    def _refuse(self, tests: Sequence[TestRecord]) -> tuple[Refusal, ...]:
+    def _detect(self, tests: Sequence[TestRecord]) -> frozenset[str]:
+        """Try new tests again, if that is asked for; return the node ids of those that are not steady."""
+        if not self._config.getoption("sergas_detect_flaky"):
+            return frozenset()
+        from pytest_sergas.plugin.detection import detect
+
+        found = detect(self._config, tests, self._durations.history().durations.keys())
+        self._notes.update(dict.fromkeys(found.notes))
+        return found.unsteady
+
+    def _refuse(self, tests: Sequence[TestRecord], unsteady: frozenset[str]) -> tuple[Refusal, ...]:
         """Return why the run fails, whatever its tests say."""
         types = self._loaded.settings.types
         allowed = {kind.value: limit for kind, table in types.items() if (limit := table.flaky_allowed) is not None}
@@ -373,7 +385,7 @@ class Run:
         if allowed:
             from pytest_sergas.core.acceptance import too_flaky
 
-            refused += too_flaky(tests, allowed)
+            refused += too_flaky(tests, allowed, unsteady)
         return tuple(refused)
 
     def _least_coverage(self, tests: Sequence[TestRecord]) -> dict[str, float]:
@@ -413,12 +425,13 @@ class Run:
         finished_s = time.time()
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
         complete = not stopped and not unfinished
+        unsteady = self._detect(tests)
         notes = [*self._notes]
         if self._parallel is not None:
             notes.extend(self._parallel.notes(tests, finished_s - self._started_s, complete=complete))
         shard = self._config.stash.get(_SHARD, None)
         coverage = self._coverage.percentages(tests) if self._coverage is not None else {}
-        self.refused = (*self._refuse(tests), *self._refuse_coverage(tests, coverage))
+        self.refused = (*self._refuse(tests, unsteady), *self._refuse_coverage(tests, coverage))
         notes.extend(self._notes_on_coverage(tests))
         if self.refused and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
