@@ -105,8 +105,8 @@ class Block:
         return list(zip(parts[::2], parts[1::2], strict=True))
 
 
-def tour() -> list[Block]:
-    start = README.index("## Two minutes\n")
+def chapter(title: str) -> list[Block]:
+    start = README.index(f"## {title}\n")
     end = README.index("\n## ", start)
     return [Block(language, text) for language, text in _BLOCK.findall(README[start:end])]
 
@@ -133,7 +133,7 @@ def test_tour_prints_what_the_readme_shows(tmp_path: Path) -> None:
     project.mkdir()
     commands = 0
     with pushgateway(tmp_path) as gateway:
-        for block in tour():
+        for block in chapter("Two minutes"):
             if block.file:
                 file = project / block.file
                 file.parent.mkdir(parents=True, exist_ok=True)

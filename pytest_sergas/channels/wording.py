@@ -22,7 +22,11 @@ TEXT_LIMIT = 2_000
 LEVELS = ("info", "warning", "error", "critical")
 
 _SUMMARY, _DESCRIPTION = "summary", "description"
-_REASONS = {"condition_false": "the condition is no longer true", "series_gone": "its series is gone"}
+_REASONS = {
+    "condition_false": "the condition is no longer true",
+    "series_gone": "its series is gone",
+    "rule_gone": "its rule is gone",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Notified:
         annotations: sorted by name, templates filled in.
         starts_at_s: when it began to fire; seconds since the Unix epoch.
         ends_at_s: when it ended, or None while it fires.
-        reason: why it ended: ``condition_false``, ``series_gone``; "" while it fires.
+        reason: why it ended: ``condition_false``, ``series_gone``, ``rule_gone``; "" while it fires.
         value: what the expression had when it was last seen.
         fingerprint: of ``labels``, see `fingerprint`.
         level: ``info``, ``warning``, ``error`` or ``critical``.

@@ -61,6 +61,7 @@ def test_nothing_to_remark_is_nothing() -> None:
     [
         ("condition_false", "resolved at 2026-05-28 20:28:20 UTC after 1 min 40 s: the condition is no longer true"),
         ("series_gone", "resolved at 2026-05-28 20:28:20 UTC after 1 min 40 s: its series is gone"),
+        ("rule_gone", "resolved at 2026-05-28 20:28:20 UTC after 1 min 40 s: its rule is gone"),
         ("removed", "resolved at 2026-05-28 20:28:20 UTC after 1 min 40 s: removed"),
         ("", "resolved at 2026-05-28 20:28:20 UTC after 1 min 40 s"),
     ],
