@@ -1,0 +1,68 @@
+"""``sergas export``: the files of the real Prometheus and Alertmanager, from ours."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_sergas.config import load_sections
+from pytest_sergas.config.file import read_file, read_named
+from pytest_sergas.errors import PublishError, SergasError
+from pytest_sergas.publishers.files import write_atomically
+
+HELP = "write the configuration of Prometheus or Alertmanager from ours"
+EXAMPLES = """\
+Prometheus scrapes the sidecar with honor_labels and every target of ours, and
+has our rule files; Alertmanager has our routes and channels. What the other
+side has no word for is told on standard error. A secret that stands in our
+configuration stands in theirs; one in a file stays there.
+
+examples:
+  sergas export prometheus -o prometheus.yml
+  sergas export alertmanager -o alertmanager.yml
+"""
+
+_SECTIONS = {"prometheus": ("serve", "collect", "rules"), "alertmanager": ("channels", "routes")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("system", choices=tuple(_SECTIONS), help="whose file")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
+    )
+    parser.add_argument("--alertmanager", metavar="HOST:PORT", default="127.0.0.1:9093", help="where Prometheus alerts")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; default: standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import yaml
+
+    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
+    root = file.root.resolve()
+    readings = load_sections(file, _SECTIONS[arguments.system], environ=os.environ)
+    settings = {name: reading.settings for name, reading in readings.items()}
+    document: dict[str, Any]
+    notes: list[str] = []
+    if arguments.system == "prometheus":
+        from pytest_sergas.cli import _prometheus
+
+        document = _prometheus.document(**settings, root=root, alertmanager=arguments.alertmanager)
+    else:
+        from pytest_sergas.cli import _alertmanager
+
+        exported = _alertmanager.export(**settings, root=root)
+        document, notes = exported.document, exported.notes
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if arguments.output:
+        try:
+            write_atomically(Path(arguments.output), text.encode())
+        except PublishError as error:
+            raise SergasError(f"sergas: {error}") from error
+    else:
+        print(text, end="")
+    for note in notes:
+        print(f"sergas: {note}", file=sys.stderr)
+    return 0

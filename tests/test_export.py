@@ -1,0 +1,276 @@
+"""The files for the real Prometheus and Alertmanager, judged by promtool and amtool, and by what a receiver gets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_sergas.cli import main
+from pytest_sergas.cli._prometheus import duration
+from tests.servers.controlled import Controlled, reserved_port
+from tests.servers.gateways import Answering, answering
+from tests.servers.process import answers, server, until
+from tests.servers.pushgateway import pushgateway
+from tests.servers.sidecar import sidecar
+from tests.servers.tools import find
+
+pytestmark = pytest.mark.integration
+
+CONFIG = """
+[serve]
+token_file = "tokens"
+
+[collect]
+[[collect.targets]]
+url = "https://db1.example:9100/metrics?collect=cpu"
+job = "node"
+labels = {team = "shop"}
+username = "prometheus"
+password_file = "scrape-password"
+
+[[collect.targets]]
+url = "http://db2.example:9100/metrics"
+job = "node"
+interval = 1.5
+timeout = 10
+
+[rules]
+files = ["own.yml"]
+
+[[channels]]
+type = "slack"
+webhook_url = "https://hooks.slack.com/services/x"
+
+[[channels]]
+type = "email"
+host = "mail.example"
+username = "alerts@shop.example"
+password_file = "mail-password"
+to = ["a@shop.example", "b@shop.example"]
+
+[[channels]]
+type = "webhook"
+url = "https://shop.example/alerts"
+token_file = "tokens"
+send_resolved = false
+
+[[channels]]
+type = "log"
+
+[[routes]]
+match = ['severity="critical"', 'job!~"a\\"b"']
+channels = ["slack", "webhook"]
+escalate = [{after = 60, channels = ["email"]}]
+continue = true
+
+[[routes]]
+channels = ["email", "log"]
+group_interval = 0
+cooldown = 0
+
+[[maintenance]]
+from = "22:00"
+to = "02:00"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sergas.toml").write_text(CONFIG, encoding="utf-8")
+    for name in ("tokens", "scrape-password", "mail-password", "webhook-url"):
+        (tmp_path / name).write_text("http://secret.example", encoding="utf-8")
+    (tmp_path / "own.yml").write_text("groups: []\n", encoding="utf-8")
+    return tmp_path
+
+
+def exported(system: str, *arguments: str) -> Any:
+    assert main(["export", system, "-o", f"{system}.yml", *arguments]) == 0
+    return yaml.safe_load(Path(f"{system}.yml").read_text("utf-8"))
+
+
+def test_prometheus_file_is_taken_by_promtool_and_has_every_target(project: Path) -> None:
+    document = exported("prometheus", "--alertmanager", "127.0.0.1:19093")
+
+    own, first, second = document["scrape_configs"]
+    assert (own["job_name"], own["honor_labels"], own["static_configs"]) == (
+        "sergas",
+        True,
+        [{"targets": ["127.0.0.1:8000"]}],
+    )
+    assert own["authorization"]["credentials_file"] == str(project / "tokens")
+    assert (first["job_name"], second["job_name"]) == ("node", "node-2")
+    assert second["static_configs"][0]["labels"] == {"job": "node", "instance": "db2.example:9100"}
+    assert first["static_configs"][0]["labels"]["team"] == "shop"
+    assert first["params"] == {"collect": ["cpu"]}
+    assert (second["scrape_interval"], second["scrape_timeout"]) == ("1500ms", "1500ms")
+    assert document["rule_files"][-1] == str(project / "own.yml")
+    done = subprocess.run(
+        [find("promtool", "apt-get install prometheus, or make test"), "check", "config", "prometheus.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_file_is_taken_by_amtool_and_says_what_it_leaves_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = exported("alertmanager")
+
+    assert [(route["receiver"], route["continue"]) for route in document["route"]["routes"]] == [
+        ("slack+webhook", True),
+        ("email+log", False),
+    ]
+    assert document["route"]["routes"][0]["matchers"] == ['severity="critical"', 'job!~"a\\"b"']
+    assert document["route"]["receiver"] == "nobody"
+    receivers = {receiver["name"]: receiver for receiver in document["receivers"]}
+    [webhook] = receivers["slack+webhook"]["webhook_configs"]
+    assert (webhook["url"], webhook["send_resolved"]) == ("https://shop.example/alerts", False)
+    assert webhook["http_config"]["authorization"]["credentials_file"] == str(project / "tokens")
+    [email] = receivers["email+log"]["email_configs"]
+    assert (email["smarthost"], email["to"], email["from"]) == (
+        "mail.example:587",
+        "a@shop.example, b@shop.example",
+        "alerts@shop.example",
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "sergas: route '1': escalate: Alertmanager escalates nothing; it is left out",
+        "sergas: route '1': cooldown: Alertmanager has none; alerts that come and go are told each time",
+        "sergas: maintenance '1': Alertmanager mutes routes, not matchers; set mute_time_intervals",
+        "sergas: channel 'log': Alertmanager has no receiver of the kind 'log'; left out",
+    ]
+    done = subprocess.run(
+        [find("amtool", "apt-get install prometheus-alertmanager, or make test"), "check-config", "alertmanager.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_address_in_a_file_stays_there_and_wants_a_newer_alertmanager(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = '[[channels]]\ntype = "webhook"\nurl_file = "webhook-url"\n'
+    (project / "sergas.toml").write_text(config, encoding="utf-8")
+
+    document = exported("alertmanager")
+
+    assert document["receivers"][1]["webhook_configs"][0]["url_file"] == str(project / "webhook-url")
+    assert "sergas: channel 'webhook': url_file: Alertmanager 0.26 or newer takes it\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(15.0, "15s"), (0.0, "0s"), (1.5, "1500ms"), (0.0001, "1ms")])
+def test_durations_are_whole(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_file_that_cannot_be_written_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del project
+    assert main(["export", "prometheus", "-o", "tokens/prometheus.yml"]) == 2
+    assert "sergas: " in capsys.readouterr().err
+
+
+RULES = """
+groups:
+  - name: shop
+    interval: 500ms
+    rules:
+      - alert: FewOrders
+        expr: orders < 5
+        labels: {severity: error}
+        annotations: {summary: 'only {{ $value }} orders in {{ $labels.shop }}'}
+"""
+MOVING = """
+[rules]
+files = ["own.yml"]
+ready_made = []
+evaluation_interval = 0.5
+
+[[channels]]
+type = "webhook"
+url = "WEBHOOK"
+
+[[routes]]
+channels = ["webhook"]
+group_wait = 0
+group_interval = 1
+cooldown = 0
+"""
+PUSHES = {"/metrics/job/shop/shop/berlin": "orders 3\n", "/metrics/job/shop/shop/paris": "orders 7\n"}
+
+
+def push(url: str) -> None:
+    for path, body in PUSHES.items():
+        request = urllib.request.Request(f"{url}{path}", body.encode(), method="PUT")
+        with urllib.request.urlopen(request, timeout=60):
+            pass
+
+
+def received(receiver: Answering) -> list[Any]:
+    """Return the alerts of the first message, without their moments and addresses."""
+    until(lambda: receiver.received, "the receiver was told", deadline_s=60)
+    message = json.loads(receiver.received[0].body)
+    return [(message["status"], alert["status"], alert["labels"], alert["annotations"]) for alert in message["alerts"]]
+
+
+def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yml").write_text(RULES, encoding="utf-8")
+    with answering() as ours, answering() as theirs, pushgateway(tmp_path) as gateway, reserved_port() as port:
+        config = MOVING.replace("WEBHOOK", f"{ours.url}/alerts")
+        with sidecar(tmp_path, "--store", ":memory:", config=config) as running:
+            push(running.url)
+            from_ours = received(ours)
+
+        listen = gateway.url.removeprefix("http://")
+        moved = f'[serve]\nlisten = "{listen}"\n{MOVING.replace("WEBHOOK", theirs.url)}'
+        (tmp_path / "sergas.toml").write_text(moved, encoding="utf-8")
+        exported("prometheus", "--alertmanager", f"127.0.0.1:{port}")
+        exported("alertmanager")
+        push(gateway.url)
+        manager = Controlled(
+            [
+                find("prometheus-alertmanager", "apt-get install prometheus-alertmanager, or make test"),
+                f"--config.file={tmp_path / 'alertmanager.yml'}",
+                f"--storage.path={tmp_path / 'alertmanager'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+            ],
+            tmp_path / "alertmanager.log",
+            lambda: answers(f"http://127.0.0.1:{port}/-/ready"),
+        )
+        manager.start()
+        try:
+            command: list[str | Path] = [
+                find("prometheus", "apt-get install prometheus, or make test"),
+                f"--config.file={tmp_path / 'prometheus.yml'}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                "--web.listen-address=127.0.0.1:0",
+            ]
+            with server(command, tmp_path / "prometheus.log"):
+                from_theirs = received(theirs)
+        finally:
+            manager.kill()
+
+    assert from_ours == from_theirs
+    assert from_ours == [
+        (
+            "firing",
+            "firing",
+            {"alertname": "FewOrders", "job": "shop", "severity": "error", "shop": "berlin"},
+            {"summary": "only 3 orders in berlin"},
+        )
+    ]
