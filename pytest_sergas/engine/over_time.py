@@ -10,7 +10,7 @@ from pytest_sergas.engine.history import History
 from pytest_sergas.engine.sampling import JOB
 
 WINDOW_S = 6 * 3_600.0
-_PARTS = 120  # of the window; more points than that nobody sees
+_PARTS = 120  # more points than that nobody sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,15 @@ class OverTime:
         }
 
     def points(self, shown: Shown, now: Now) -> list[tuple[float, float]]:
-        """Return seconds before ``now`` (negative) and values, oldest first: of each part of the window the largest."""
-        largest: dict[int, tuple[float, float]] = {}
+        """Return seconds before ``now`` (negative) and values, oldest first: of each part of the time the largest."""
         start_s = now.monotonic_s - self.window_s
-        for series in self._history.find(self._selections[shown]):
-            for time_s, value in zip(*series.window(start_s, now.monotonic_s), strict=True):
-                part = int((time_s - start_s) / self.window_s * _PARTS)
+        windows = [series.window(start_s, now.monotonic_s) for series in self._history.find(self._selections[shown])]
+        first_s = min((times_s[0] for times_s, _ in windows if times_s), default=start_s)
+        width_s = max(now.monotonic_s - first_s, 1.0) / _PARTS
+        largest: dict[int, tuple[float, float]] = {}
+        for times_s, values in windows:
+            for time_s, value in zip(times_s, values, strict=True):
+                part = int((time_s - first_s) / width_s)
                 if part not in largest or value > largest[part][1]:
                     largest[part] = (time_s - now.monotonic_s, value)
         return [largest[part] for part in sorted(largest)]

@@ -236,7 +236,8 @@ class Rules:
                 self._followed.clear()
                 await self._alerts.keep_rules(frozenset(self._running))
             now_s = self._clock().monotonic_s
-            intervals = {each.interval_s for each in self._running.values()}
+            # The general interval is there also without rules: pages show what is sampled.
+            intervals = {self._planned.interval_s, *(each.interval_s for each in self._running.values())}
             due = {interval_s: due.get(interval_s) or _after(start_s, interval_s, now_s) for interval_s in intervals}
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(due.values(), default=now_s + 3600.0) - now_s)):
@@ -258,8 +259,6 @@ class Rules:
             await asyncio.sleep(PUSH_INTERVAL_S - _AFTER_ANSWERS_S)
 
     async def _evaluate_all(self, rules: Sequence[Running], now: Now | None) -> None:
-        if not rules:
-            return
         async with self._turn:
             await self._sampling.read()
             now = now or self._clock()

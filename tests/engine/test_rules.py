@@ -14,7 +14,7 @@ from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.config.rules import READY_MADE, RulesSettings
 from pytest_sergas.core.alerts import Evaluation
 from pytest_sergas.core.rules import read_rules
-from pytest_sergas.core.series import Labels
+from pytest_sergas.core.series import NAME, Labels, Matcher
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
@@ -288,6 +288,17 @@ async def test_rules_are_evaluated_again_and_again_on_the_grid_of_their_interval
     await rules.stop()
 
     assert times == sorted(set(times))
+
+
+async def test_what_a_page_selects_is_sampled_also_without_rules(live: World) -> None:
+    selection = live.history.select([Matcher(NAME, "=", "load")])
+    await push(live.groups, "a", "load 7\n")
+    rules = Rules(Planned((), 0.01), live.history, live.sampling, live.followed, clock.read)
+    await rules.start()
+    async with asyncio.timeout(WAIT_S):
+        while not [series for series in live.history.find(selection) if len(series.times_s) > 1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # nothing says that a sample has come
+    await rules.stop()
 
 
 async def test_rules_are_evaluated_at_once_after_a_push(live: World) -> None:
