@@ -16,6 +16,7 @@ In the order in which a test passes through it:
     recorder     reports → records
     publishing   the record → every publisher, within one deadline
     report       what publishers say → terminal
+    status       what is done and left, while tests run, on a terminal
 
 `session` holds them together; `exchange` carries what workers know to the controller of pytest-xdist.
 

@@ -53,7 +53,9 @@ class Parallel:
     def exclusive(self, node_ids: Sequence[str]) -> frozenset[str]:
         """Return those of ``node_ids``, which are all that a worker has collected, that run alone."""
         left = self._exchange.left
-        return frozenset(node_ids[place] for place in left.exclusive if len(left.ties) == len(node_ids))
+        if len(left.ties) != len(node_ids):
+            return frozenset()  # no worker has left anything
+        return frozenset(node_ids[place] for place in left.exclusive)
 
     @property
     def unmatched(self) -> Sequence[str]:
