@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -59,11 +60,12 @@ def shown_float(value: float) -> str:
     """Return the shortest text that is read as the same number, with an exponent from a million on."""
     if not math.isfinite(value):
         return _not_finite(value)
-    digits = f"{value!r}".partition("e")[0].lstrip("-").replace(".", "").strip("0")
-    with_exponent = f"{value:.{max(0, len(digits) - 1)}e}"
-    if -4 <= int(with_exponent.partition("e")[2]) < 6:
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    power = len(digits) + int(exponent) - 1
+    if -4 <= power < 6:
         return f"{value!r}".removesuffix(".0")
-    return with_exponent
+    first, *rest = map(str, digits)
+    return f"{'-' * sign}{first}{'.' * bool(rest)}{''.join(rest)}e{power:+03d}"
 
 
 def is_true(value: Value) -> bool:
@@ -221,7 +223,7 @@ def _formatted(found: re.Match[str], value: Value) -> str:
 
 def _fixed(value: float, verb: str, precision: str, flags: str) -> str:
     if not math.isfinite(value):
-        return _not_finite(value)
+        return "+NaN" if math.isnan(value) and "+" in flags else _not_finite(value)
     return f"{value:{'+' if '+' in flags else ''}.{precision}{verb}}"
 
 
@@ -323,8 +325,9 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "ne": Function(2, 2, _comparing(operator.ne)),
         "lt": Function(2, 2, _comparing(operator.lt)),
         "le": Function(2, 2, _comparing(operator.le)),
-        "gt": Function(2, 2, _comparing(operator.gt)),
-        "ge": Function(2, 2, _comparing(operator.ge)),
+        # As in Go, where what is no number is greater than everything.
+        "gt": Function(2, 2, _comparing(lambda one, other: not one <= other)),
+        "ge": Function(2, 2, _comparing(lambda one, other: not one < other)),
         "and": Function(1, _MANY, lambda operands: next((one for one in operands if not one), operands[-1])),
         "or": Function(1, _MANY, lambda operands: next((one for one in operands if one), operands[-1])),
         "not": Function(1, 1, lambda operands: not operands[0]),

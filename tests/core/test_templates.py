@@ -92,6 +92,7 @@ def test_expands(source: str, expected: str) -> None:
         pytest.param(0.00001, "1e-05", id="smaller"),
         pytest.param(-2.5, "-2.5", id="negative"),
         pytest.param(1e300, "1e+300", id="giant"),
+        pytest.param(5.960464477539063e-08, "5.960464477539063e-08", id="between two texts of as many digits"),
         pytest.param(math.inf, "+Inf", id="infinite"),
         pytest.param(-math.inf, "-Inf", id="negative infinite"),
         pytest.param(math.nan, "NaN", id="no number"),
@@ -99,6 +100,12 @@ def test_expands(source: str, expected: str) -> None:
 )
 def test_numbers_are_written_as_go_does(value: float, expected: str) -> None:
     assert expand("{{ $value }}", value) == expected
+
+
+def test_what_is_no_number_is_greater_than_everything_as_in_go() -> None:
+    assert expand("{{ gt $value 1.0 }} {{ ge $value 1.0 }} {{ lt $value 1.0 }} {{ le $value 1.0 }}", math.nan) == (
+        "true true false false"
+    )
 
 
 @given(st.floats(allow_nan=False))

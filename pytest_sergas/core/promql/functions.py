@@ -47,10 +47,14 @@ def seconds(earlier_s: float, later_s: float) -> float:
     return round(later_s - earlier_s, 6)
 
 
-def _extrapolated(samples: Samples, *, is_counter: bool) -> float | None:
+def _extrapolated(samples: Samples, *, is_counter: bool, per_s: float = 1.0) -> float | None:
     """Return the difference over the whole range, as far as the samples allow to say what it was outside of them.
 
-    The rules are those of `extrapolatedRate` in Prometheus' promql/functions.go.
+    The rules are those of `extrapolatedRate` in Prometheus' promql/functions.go, and so is the order of the operations,
+    to the last digit.
+
+    Args:
+        per_s: what the difference is divided by.
     """
     times_s, values = samples.times_s, samples.values
     if len(values) < 2:
@@ -69,12 +73,11 @@ def _extrapolated(samples: Samples, *, is_counter: bool) -> float | None:
     covered_s = sampled_s
     for gap_s in (before_s, after_s):
         covered_s += gap_s if gap_s < near_s else average_s / 2
-    return difference * (covered_s / sampled_s)
+    return difference * (covered_s / sampled_s / per_s)
 
 
 def _rate(samples: Samples) -> float | None:
-    increase = _extrapolated(samples, is_counter=True)
-    return None if increase is None else increase / samples.range_s
+    return _extrapolated(samples, is_counter=True, per_s=samples.range_s)
 
 
 def _increase(samples: Samples) -> float | None:

@@ -22,6 +22,8 @@ _TEXT = "\0"
 _MATCHERS = re.compile(r"\{[^}]*\}")
 _RANGE = re.compile(r"\[([^\]]*)\]")
 _OFFSET = re.compile(r"\boffset\s*-?\s*([^\s,)}\]+*/%^<>=!-]+)", re.IGNORECASE)
+_DURATION_AS_NUMBER = re.compile(r"(?<![\w:.])\d+(?:ms|[ywdhms])(?=\d|\b)")
+_OFFSET_OF_NOTHING = re.compile(r"(?:^|[(,+*/%^<>=!-]|\b(?:and|or|unless|bool))\s*offset\s*-?\s*\d", re.IGNORECASE)
 _BEFORE_TEXT = re.compile(rf"([=~]?)\s*{_TEXT}")
 _INFINITE = re.compile(r"(?<![\w:])inf(?![\w:])", re.IGNORECASE)
 _UNDERSCORED = re.compile(r"(?<![\w:.])\d\w*_")
@@ -63,7 +65,12 @@ def check_text(source: str, infinities: int) -> None:
         PromqlError: Prometheus would not take it.
     """
     plain = _plain(source)
-    for written in (*_RANGE.findall(plain), *_OFFSET.findall(_MATCHERS.sub(" ", plain))):
+    bare = _MATCHERS.sub(" x ", plain).strip()  # the x stands for the selector, which may have no name
+    if _OFFSET_OF_NOTHING.search(bare):
+        raise PromqlError("an offset has to follow a selector")
+    if found := _DURATION_AS_NUMBER.search(_OFFSET.sub(" ", _RANGE.sub(" ", bare))):
+        raise PromqlError(f"{found[0]!r} stands where a number has to; write it in seconds, without a unit")
+    for written in (*_RANGE.findall(plain), *_OFFSET.findall(bare)):
         duration = written.strip()
         if not _DURATION.fullmatch(duration):
             raise PromqlError(f"{duration!r} is not a duration; write it with a unit, such as 5m")

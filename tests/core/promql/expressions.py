@@ -113,6 +113,68 @@ def _compound(vector: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 VECTORS = st.recursive(st.one_of(_INSTANTS, _over_range()), _compound, max_leaves=4)
 
 
+# What promql-parser takes and Prometheus 2.42 does not, or looks as if.
+ODD = st.lists(
+    st.sampled_from(
+        [
+            *("x", "y", "1", "1e400", "0x1f", "Inf", "1_000", '"text"', '{"x"}', 'x{"a"="b"}', 'x{a="b" or b="c"}'),
+            *(
+                "[5m]",
+                "[5]",
+                "[1h30m]",
+                "[5m:1m]",
+                "[300y]",
+                " offset 5m",
+                " offset 30",
+                " offset -1m",
+                " @ 1",
+                " @ start()",
+            ),
+            *(
+                "+",
+                "-",
+                "*",
+                "^",
+                ">",
+                "> bool ",
+                "==",
+                " and ",
+                " or ",
+                " unless ",
+                " atan2 ",
+                " on(a) ",
+                " group_left ",
+            ),
+            *(
+                "(",
+                ")",
+                "sum",
+                "rate",
+                "abs",
+                "topk",
+                "sort",
+                "info",
+                "limitk",
+                " by (a) ",
+                " without (a) ",
+                ",",
+                "# c\n",
+            ),
+            *(
+                'x{a=~"["}',
+                'x{a=~"(?i)b|\\\\d"}',
+                'x{a=~"a{1001}"}',
+                'x{offset="5"}',
+                "time()",
+                "fill(0)",
+                " ignoring() ",
+            ),
+        ]
+    ),
+    min_size=1,
+    max_size=6,
+).map("".join)
+
 # Every pair of labels that matches another one, one of several, and none.
 _SERIES = (
     'x{a="1",b="1"}',

@@ -317,6 +317,12 @@ AGGREGATIONS = "sum, avg, min, max, count"
             id="quoted label",
         ),
         pytest.param("1e400", "a number is too large", id="number"),
+        pytest.param("offset -1m", "an offset has to follow a selector", id="offset of nothing"),
+        pytest.param(
+            "x > 5m",
+            "'5m' stands where a number has to; write it in seconds, without a unit",
+            id="duration as a number",
+        ),
         pytest.param("x" + " + x" * 201, "has 201 operators and parentheses; at most 200 are read", id="too deep"),
         pytest.param("x" * 10_001, "has 10001 characters; at most 10000 are read", id="too long"),
     ],
@@ -346,6 +352,8 @@ def test_refused_function_names_the_supported_ones() -> None:
         pytest.param('x{a="#"} > Inf', id="a sign of a comment inside a text"),
         pytest.param("sum by (offset) (x)", id="grouped by a label called offset"),
         pytest.param("x offset -5m", id="negative offset"),
+        pytest.param('{a="1"} offset 5m', id="offset of a selector without a name"),
+        pytest.param("offset + x1m > 0x1d", id="what looks like a duration"),
         pytest.param("(" * 200 + "x" + ")" * 200, id="as deep as it may be"),
     ],
 )
