@@ -102,7 +102,7 @@ class KeptDurations:
         return data
 
     def record(self, tests: Sequence[TestRecord], *, complete: bool) -> None:
-        """Add the durations of a run to what is kept.
+        """Add the durations of a run, and how its tests ended, to what is kept.
 
         Args:
             complete: whether everything that was asked for has run.
@@ -113,6 +113,10 @@ class KeptDurations:
         for path in (self._updated, self._cached()):
             if path is not None:
                 self.notes.update(dict.fromkeys(update(path, tests, expected)))
+        if (cached := self._cached()) is not None:
+            from pytest_sergas.plugin import results
+
+            self.notes.update(dict.fromkeys(results.update(cached.with_name(results.NAME), tests, expected)))
 
     def _serve(self, loaded: Loaded) -> ServedDurations:
         from pytest_sergas.core.text import redact_url
