@@ -2,8 +2,8 @@
 
 In the tour, a block that begins with a comment that names a file is that file; in a console block, the
 lines that begin with ``$`` are commands, and what follows is what they print. There ``...`` stands for
-anything, and durations are compared as durations, not by their length; the slowest tests are not compared,
-because only slow ones are named. The Pushgateway is a real one.
+anything, and durations are compared as durations, not by their length; the slowest tests, and the note that workers
+were no gain, are not compared, because a fast machine has neither. The Pushgateway is a real one.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (\S+\.(?:py|toml|yml))\n")
 _DURATION = re.compile(r"(<1 ms|\d+(?:\.\d+)? m?s|\d+\.\d+s)\b")
+_NO_GAIN = re.compile(r"^note: parallel was no gain.*\n(?:  .*\n)*", re.MULTILINE)
 _RULE = re.compile(r"={5,}|-{5,}")
 _FRAMED = re.compile(r"^(=+|-+) (.*?) (=+|-+)$", re.MULTILINE)
 
@@ -113,7 +114,7 @@ def chapter(title: str) -> list[Block]:
 
 def comparable(output: str) -> str:
     """Return ``output`` without what differs from run to run: durations, and the width of what stands round them."""
-    text = _DURATION.sub("TIME", output)
+    text = _DURATION.sub("TIME", _NO_GAIN.sub("", output))
     text = _FRAMED.sub(lambda found: f"{found[1][0]} {found[2]} {found[3][0]}", text)
     lines = (re.sub(r" +", " ", line).rstrip() for line in text.splitlines() if not line.startswith("slowest: "))
     return "\n".join(lines).strip("\n")
