@@ -203,8 +203,7 @@ def arrived(group: Group, route: Route, arrivals: Iterable[Arrival], now: Now) -
         alert = arrival.alert
         before = entries.get(alert.labels)
         told = before.told if before else {}
-        held = before.held if before and before.is_firing else {}
-        entries[alert.labels] = Entry(alert, arrival.began, arrival.cooldown_s, arrival.source, told, held)
+        entries[alert.labels] = Entry(alert, arrival.began, arrival.cooldown_s, arrival.source, told)
         known = ranks.get(identity(alert.labels))
         rises = alert.status == "firing" and known is not None and rank(alert) > known
         due_s = min(due_s, now.monotonic_s if rises else soon_s)

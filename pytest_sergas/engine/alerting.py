@@ -286,14 +286,15 @@ class Alerting:
 
     def _arrive(self, alert: Alert, arrivals: dict[str, tuple[Route, list[Arrival]]]) -> None:
         """Add an alert that begins or ends to ``arrivals`` of the groups that it concerns."""
-        rules = self._state.rules.setdefault(alert.labels, set())
+        others = self._state.rules.setdefault(alert.labels, set()) - {alert.rule}
         if alert.state is State.FIRING:
-            rules.add(alert.rule)
+            self._state.rules[alert.labels].add(alert.rule)
+        elif others:
+            self._state.rules[alert.labels].remove(alert.rule)
         else:
-            rules.discard(alert.rule)
-            if rules:
-                return  # another rule says the same
             del self._state.rules[alert.labels]
+        if others:
+            return  # another rule says the same
         arrival = _arrival(alert)
         routes = self._router.find(alert.labels)
         if not routes and alert.state is State.FIRING:

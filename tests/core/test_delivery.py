@@ -344,6 +344,14 @@ def test_alert_that_still_fires_after_a_time_is_escalated() -> None:
     assert play.drafts[-1].note == "still firing, therefore escalated"
 
 
+def test_what_is_due_for_its_time_waits_for_the_interval_of_the_group_too() -> None:
+    play = Play(replace(ROUTE, escalations=(Escalation(10, ("phone",)),)))
+    play.fire("A")
+    play.until(100)
+
+    assert play.told == ["2 chat: A fires", "32 phone: A fires"]
+
+
 def test_alert_that_is_over_in_time_is_not_escalated() -> None:
     play = Play(ESCALATING)
     play.fire("A")

@@ -57,6 +57,10 @@ def test_no_minute_has_more_than_the_cap(moments: list[float], per_minute: int) 
     assert all(sum(first <= other < first + 60 for other in sent) <= per_minute for first in sent)
 
 
+def test_room_is_there_when_the_last_minute_has_less_than_the_cap_whatever_passed_it() -> None:
+    assert room_at(Receiver("chat", 2), [0.0, 10.0, 20.0], 30.0) == 70.0
+
+
 def test_summary_has_the_latest_of_each_alert() -> None:
     def held(*alerts: Notified) -> Notification:
         return Notification(alerts, (), "chat", "firing", "k", "g")

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings
+from pytest_sergas.core import pacing
 from pytest_sergas.core.alerts import Active, Evaluation, State
 from pytest_sergas.core.routes import Route, read_matcher
 from pytest_sergas.core.silences import DAYS, Silence, Window
@@ -243,6 +244,25 @@ async def test_held_notifications_survive_a_restart(path: Path, clock: Clock) ->
     assert {alert.name for one in (*chat.got, summary) for alert in one.alerts} == {f"A{n}" for n in range(12)}
 
 
+async def test_channel_that_comes_back_gets_a_summary_of_what_was_held_back_meanwhile(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "BACKLOG", 1)
+    monkeypatch.setattr(pacing, "BACKLOG", 1)
+    chat = Receiver(gate=asyncio.Event())
+    assert chat.gate is not None
+    async with alerting(None, planned(chat), clock) as running:
+        await running.took_place([found(clock(), "A")])
+        await running.took_place([found(clock(), "A", "B")])
+        await running.took_place([found(clock(), "B")])
+        chat.gate.set()
+        await chat.until(2)
+        assert value(running, clock, "sergas_alerts_not_told_total", reason="channel_is_down") == 2
+
+    assert chat.told() == ["A fires", "B fires, A over"]
+    assert [one.held_back for one in chat.got] == [0, 2]
+
+
 async def test_critical_alert_passes_the_cap(clock: Clock) -> None:
     chat = Receiver()
     route = replace(AT_ONCE, group_by=("alertname",))
@@ -352,6 +372,21 @@ async def test_alert_of_a_route_that_is_gone_still_ends(clock: Clock) -> None:
     assert chat.told() == mail.told() == ["A fires", "A over"]
 
 
+async def test_alert_comes_to_the_routes_that_are_new_after_a_restart(path: Path, clock: Clock) -> None:
+    chat, mail = Receiver(), Receiver("mail")
+    async with alerting(path, planned(chat, mail), clock) as running:
+        await running.took_place([found(clock(), "A")])
+        await chat.until(1)
+    route = replace(AT_ONCE, name="new", channels=("mail",))
+    async with alerting(path, planned(chat, mail, routes=[route]), clock) as running:
+        await mail.until(1)
+        await running.took_place([found(clock())])
+        await chat.until(2)
+        await mail.until(2)
+
+    assert chat.told() == mail.told() == ["A fires", "A over"]
+
+
 async def test_rules_that_are_gone_end_their_alerts(clock: Clock) -> None:
     chat = Receiver()
     async with alerting(None, planned(chat), clock) as running:
@@ -368,12 +403,12 @@ async def test_alert_of_two_rules_ends_when_both_say_so(clock: Clock) -> None:
     async with alerting(None, planned(chat), clock) as running:
         await running.took_place([found(clock(), "A", rule="one"), found(clock(), "A", rule="two")])
         await running.took_place([found(clock(), rule="one")])
-        await running.took_place([found(clock(), "A", rule="two")])
-        await chat.until(1)
-        await running.took_place([found(clock(), rule="two")])
+        await running.took_place([found(clock(), "A", rule="two"), found(clock(), "B", rule="three")])
         await chat.until(2)
+        await running.took_place([found(clock(), rule="two")])
+        await chat.until(3)
 
-    assert chat.told() == ["A fires", "A over"]
+    assert chat.told() == ["A fires", "A fires, B fires", "B fires, A over"]
 
 
 async def test_receiver_that_forgets_is_not_told_again_while_it_is_down(clock: Clock) -> None:
