@@ -69,11 +69,13 @@ class StatusFile:
         return self._file.write(text)
 
     def draw(self, text: str) -> None:
-        """Show ``text``, which has to be shorter than a line."""
+        """Show ``text``, which has to be shorter than a line; "" shows nothing."""
         column = self._writer.width_of_current_line
         if text == self._shown or column < 0:  # somebody rewrites the line; it will end
             return
         self.clear()
+        if not text:
+            return
         # From the line below, up again, and to the column where pytest goes on.
         column %= self.width
         below, self._back = ("\n", f"\x1b[A\x1b[{column}C") if column else ("", "")
