@@ -121,6 +121,15 @@ def test_prometheus_file_is_taken_by_promtool_and_has_every_target(project: Path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_places_may_be_others_for_prometheus_than_for_us(project: Path) -> None:
+    del project
+    document = exported("prometheus", "--target", "pushgateway:9091", "--rules", "/etc/prometheus/rules")
+
+    assert document["scrape_configs"][0]["static_configs"] == [{"targets": ["pushgateway:9091"]}]
+    assert document["rule_files"][0] == "/etc/prometheus/rules/tests.yml"
+    assert document["rule_files"][-1] == "/etc/prometheus/rules/own.yml"
+
+
 def test_alertmanager_file_is_taken_by_amtool_and_says_what_it_leaves_out(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,10 +244,9 @@ def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
             push(running.url)
             from_ours = received(ours)
 
-        listen = gateway.url.removeprefix("http://")
-        moved = f'[serve]\nlisten = "{listen}"\n{MOVING.replace("WEBHOOK", theirs.url)}'
-        (tmp_path / "sergas.toml").write_text(moved, encoding="utf-8")
-        exported("prometheus", "--alertmanager", f"127.0.0.1:{port}")
+        (tmp_path / "sergas.toml").write_text(MOVING.replace("WEBHOOK", theirs.url), encoding="utf-8")
+        target = gateway.url.removeprefix("http://")
+        exported("prometheus", "--target", target, "--alertmanager", f"127.0.0.1:{port}")
         exported("alertmanager")
         push(gateway.url)
         manager = Controlled(

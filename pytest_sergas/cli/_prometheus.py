@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,13 +13,28 @@ from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import ServeSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is in other places for Prometheus than for us.
+
+    Attributes:
+        alertmanager: HOST:PORT.
+        target: HOST:PORT of what it scrapes in the sidecar's place; None for the sidecar.
+        rules: the directory in which it finds the rule files; None for where they are here.
+    """
+
+    alertmanager: str
+    target: str | None = None
+    rules: str | None = None
+
+
 def duration(seconds: float) -> str:
     """Return ``seconds`` as Prometheus and Alertmanager write a duration: whole, in milliseconds where it has to be."""
     return f"{round(seconds)}s" if float(seconds).is_integer() else f"{max(1, round(seconds * 1000))}ms"
 
 
 def document(
-    serve: ServeSettings, collect: CollectSettings, rules: RulesSettings, root: Path, *, alertmanager: str
+    serve: ServeSettings, collect: CollectSettings, rules: RulesSettings, root: Path, elsewhere: Elsewhere
 ) -> dict[str, Any]:
     """Return what is written into the file.
 
@@ -27,20 +43,21 @@ def document(
 
     Args:
         root: the directory that our paths are relative to; theirs are absolute.
-        alertmanager: HOST:PORT.
     """
     interval = duration(rules.evaluation_interval)
-    own = {"job_name": "sergas", "honor_labels": True, "static_configs": [{"targets": [serve.listen]}]}
+    own = {
+        "job_name": "sergas",
+        "honor_labels": True,
+        "static_configs": [{"targets": [elsewhere.target or serve.listen]}],
+    }
     taken = {"sergas"}
     jobs = [_job(target, collect, root, taken) for target in collect.targets]
     ready_made = Path(__file__).parents[1] / "rules"
+    files = [*(ready_made / f"{name}.yml" for name in rules.ready_made), *(root / file for file in rules.files)]
     return {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
-        "rule_files": [
-            *(str(ready_made / f"{name}.yml") for name in rules.ready_made),
-            *(str(root / file) for file in rules.files),
-        ],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "rule_files": [str(Path(elsewhere.rules, file.name) if elsewhere.rules else file) for file in files],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [elsewhere.alertmanager]}]}]},
         "scrape_configs": [{**own, **_token(serve.token_file, root)}, *jobs],
     }
 

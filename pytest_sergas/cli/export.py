@@ -22,6 +22,7 @@ configuration stands in theirs; one in a file stays there.
 
 examples:
   sergas export prometheus -o prometheus.yml
+  sergas export prometheus --target pushgateway:9091 --alertmanager alertmanager:9093
   sergas export alertmanager -o alertmanager.yml
 """
 
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
     )
     parser.add_argument("--alertmanager", metavar="HOST:PORT", default="127.0.0.1:9093", help="where Prometheus alerts")
+    parser.add_argument(
+        "--target", metavar="HOST:PORT", help="what Prometheus scrapes in the sidecar's place; default: [serve] listen"
+    )
+    parser.add_argument(
+        "--rules", metavar="DIRECTORY", help="where Prometheus finds the rule files; default: where they are here"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; default: standard output")
 
 
@@ -49,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.system == "prometheus":
         from pytest_sergas.cli import _prometheus
 
-        document = _prometheus.document(**settings, root=root, alertmanager=arguments.alertmanager)
+        elsewhere = _prometheus.Elsewhere(arguments.alertmanager, arguments.target, arguments.rules)
+        document = _prometheus.document(**settings, root=root, elsewhere=elsewhere)
     else:
         from pytest_sergas.cli import _alertmanager
 

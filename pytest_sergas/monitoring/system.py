@@ -70,8 +70,7 @@ class ComprehensiveMonitoringSystem:
         checks = settings.checks
         self.health_checker = HealthChecker(checks.health_check_timeout, checks.health_check_interval)
         self.health_checker.add_provider(SystemHealthCheck())
-        for channel in self._settings.channels:
-            self.alert_manager.add_notification_channel(channel)
+        alerting.plan(settings.channels, settings.routes, settings.root, settings.serve.external_url)  # judged at once
         self._running: Running | None = None
         self._starting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -80,6 +79,12 @@ class ComprehensiveMonitoringSystem:
     def is_running(self) -> bool:
         """Whether it has been started and not stopped."""
         return self._running is not None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels, those of the configuration first."""
+        configured = (entry.name for entry in self._settings.engine.channels.channels)
+        return (*configured, *(channel.name for channel in self.alert_manager.channels))
 
     @property
     def engine(self) -> Engine:

@@ -1,0 +1,149 @@
+"""The files for deployment: valid by their schemas, and what they start works in a clean environment."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.servers.process import START_S, answers, get, until
+from tests.servers.sidecar import sidecar
+
+pytestmark = pytest.mark.integration
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DEPLOY = EXAMPLES / "deploy"
+MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")))
+
+
+def manifest(kind: str) -> Any:
+    [found] = [document for document in MANIFESTS if document["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize("document", MANIFESTS, ids=[document["kind"] for document in MANIFESTS])
+def test_manifest_is_valid(document: Any) -> None:
+    kubernetes_validate.validate(document, "1.30", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("compose-spec", DEPLOY / "compose.yaml"),
+        ("github-workflows", EXAMPLES / "pipelines/github-actions.yml"),
+        ("gitlab-ci", EXAMPLES / "pipelines/gitlab-ci.yml"),
+    ],
+    ids=["compose", "GitHub", "GitLab"],
+)
+def test_file_is_valid_by_the_schema_of_its_system(schema: str, file: Path) -> None:
+    program = str(Path(sys.executable).parent / "check-jsonschema")
+    command = [program, "--builtin-schema", f"vendor.{schema}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_deployment_gives_the_store_one_owner_and_probes_what_an_orchestrator_should() -> None:
+    spec = manifest("Deployment")["spec"]
+    [container] = spec["template"]["spec"]["containers"]
+
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": 8000}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": 8000}
+    assert container["resources"] == {
+        "requests": {"memory": "256Mi", "cpu": "250m"},
+        "limits": {"memory": "512Mi", "cpu": "500m"},
+    }
+    assert spec["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the instructions of the Dockerfile with their arguments."""
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def test_image_is_slim_runs_as_nobody_in_particular_and_keeps_its_store_on_a_volume() -> None:
+    found = instructions()
+
+    assert {rest.split()[0] for word, rest in found if word == "FROM"} == {"python:3.11-slim"}
+    assert ("USER", "10001") in found
+    assert ("VOLUME", "/var/lib/sergas") in found
+    assert ("EXPOSE", "8000") in found
+    [copied] = [rest.split()[0] for word, rest in found if word == "COPY" and rest.startswith("examples/")]
+    assert (EXAMPLES.parent / copied).exists()
+
+
+@pytest.mark.integration(timeout=600)
+def test_commands_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> None:
+    """Run what the Dockerfile runs, its directories below ours, and ask as its health check asks."""
+    places = {
+        "/opt/sergas": str(tmp_path / "opt"),
+        "/src": str(EXAMPLES.parent),
+        "/etc/sergas": str(DEPLOY),
+        "/var/lib/sergas": str(tmp_path),
+        "/run/secrets/sergas": str(tmp_path),
+        "0.0.0.0:8000": "127.0.0.1:0",
+    }
+
+    def here(text: str) -> str:
+        for theirs, ours in places.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    for word, rest in instructions():
+        if word == "RUN" and "useradd" not in rest:
+            command = shlex.split(here(rest).replace("--no-cache-dir", "--quiet"))
+            command[0] = sys.executable if command[0] == "python" else command[0]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path)
+            assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "tokens").write_text("s3cret\n", encoding="utf-8")
+    config = tmp_path / "sergas.toml"
+    config.write_text(here((DEPLOY / "sergas.toml").read_text("utf-8")), encoding="utf-8")
+    [serve] = [json.loads(rest) for word, rest in instructions() if word == "CMD"]
+    command = [str(config) if part == "/etc/sergas/sergas.toml" else here(part) for part in serve]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        listening = re.compile(r"^listening on (\S+)$", re.MULTILINE)
+        until(lambda: listening.search(log.read_text("utf-8")), "the image's command listens", log, deadline_s=60)
+        url = listening.findall(log.read_text("utf-8"))[0]
+        [check] = [rest for word, rest in instructions() if word == "HEALTHCHECK"]
+        probe = json.loads(check.partition("CMD ")[2])
+        probe = [here(part).replace("http://127.0.0.1:8000", url) for part in probe]
+        assert subprocess.run(probe, check=False, timeout=60).returncode == 0
+        assert answers(f"{url}/metrics")  # 401: it wants a token
+        request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": "Bearer s3cret"})
+        with urllib.request.urlopen(request, timeout=START_S) as answer:
+            assert b"sergas_groups 0" in answer.read()
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+    assert (tmp_path / "sergas.db").exists()
+
+
+def test_limits_of_the_specification_hold_under_load(tmp_path: Path) -> None:
+    """Memory stays below the limit of the manifest with ten times the groups and pushes of a large project."""
+    limit_bytes = 512 * 1024 * 1024
+    with sidecar(tmp_path) as running:
+        for number in range(500):
+            body = "".join(f'orders{{shop="{shop}"}} {number}\n' for shop in range(40)).encode()
+            request = urllib.request.Request(f"{running.url}/metrics/job/j{number % 250}", body, method="PUT")
+            with urllib.request.urlopen(request, timeout=60):
+                pass
+        page = get(f"{running.url}/metrics")
+
+    [resident] = re.findall(r"^process_resident_memory_bytes (\S+)$", page, re.MULTILINE)
+    assert "sergas_group_series 10" in page
+    assert float(resident) < limit_bytes
