@@ -12,7 +12,7 @@ import json
 import sqlite3
 import statistics
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_sergas.core.clock import Now
@@ -164,7 +164,7 @@ def _adding(report: Report, document: bytes, now: Now, retention: Retention) -> 
         json.dumps(kept.by_status),
         kept.flaky,
         digest,
-        zlib.compress(json.dumps(tests, separators=(",", ":")).encode(), _LEVEL),
+        zlib.compress(condensed_text(tests).encode(), _LEVEL),
         zlib.compress(document, _LEVEL),
         report.build_url,
         report.shard,
@@ -252,6 +252,12 @@ def _history(test_id: str, newest_first: list[tuple[str, str, float]]) -> TestHi
 def _troubles(history: TestHistory) -> int:
     calm = ("passed", "skipped", "pending", "xfailed", "other")
     return sum(count for outcome, count in history.by_outcome.items() if outcome not in calm)
+
+
+def condensed_text(tests: Iterable[_Condensed]) -> str:
+    """Return the tests as JSON, a line for each, so that one is found by the start of its line: see past.py."""
+    lines = ",\n".join(json.dumps(test, separators=(",", ":")) for test in tests)
+    return f"[\n{lines}\n]"
 
 
 def _condensed_test(test: ReportedTest) -> _Condensed:

@@ -118,10 +118,13 @@ async def test_test_is_found_in_the_runs_that_have_it(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ['"', "\\", '["a","unit"', "ä\u2028\n", '],["b",'])
 async def test_test_is_found_by_a_name_that_looks_like_the_text_round_it(name: str, store: Store) -> None:
-    await keep(store, report("r1", reported('x["b"'), reported(name, "failed"), reported("b")))
+    await keep(
+        store, report("r1", reported('x["b"'), reported("x[", type=","), reported(name, "failed"), reported("b"))
+    )
 
     [found] = await past.test_over_runs(store, name, 1, branch="")
 
+    assert await past.test_over_runs(store, ",", 1, branch="") == []
     assert found.outcome == "failed"
     assert [test.outcome for test in await past.test_over_runs(store, "b", 1, branch="")] == ["passed"]
 
@@ -150,6 +153,12 @@ def test_shard_that_ran_again_counts_once_the_nearest_and_always_the_one_itself(
     again = replace(one, run_id="again", received_s=12.0, finished_s=12.0)
 
     assert [run.run_id for run in shards_of([far, again, near, one], one)] == ["one", "near"]
+
+
+def test_shard_is_there_also_when_it_is_not_among_those_that_are_looked_at() -> None:
+    one, other = ran("one", "1/2", 10.0), ran("other", "2/2", 11.0)
+
+    assert [run.run_id for run in shards_of([other], one)] == ["one", "other"]
 
 
 def test_whole_run_stands_alone() -> None:

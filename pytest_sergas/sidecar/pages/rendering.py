@@ -35,6 +35,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "age": age,
         "ago": ago,
         "bytes": size,
         "foreign": foreign,

@@ -125,8 +125,8 @@ def test_overview_names_the_tests_to_look_at(shop: Sidecar) -> None:
 
     assert section.all("p")[0].text == "1 broken, 1 flaky of 3"
     assert [item.text for item in section.all("li")] == [
-        f"{made.TOTAL} it failed in the newest run of 7broken",
-        f"{made.UNSURE} it failed or was flaky in 3 of 7 runs, and passed in othersflaky",
+        f"{made.TOTAL} it failed in the newest run of 7 broken",
+        f"{made.UNSURE} it failed or was flaky in 3 of 7 runs, and passed in others flaky",
     ]
     assert section.links()["1 flaky"] == "/tests?class=flaky"
 
