@@ -96,7 +96,9 @@ def _name(name: str) -> str:
 
 def create(context: Context) -> AlertmanagerChannel:
     options = Options(context, KEYS, required=("url",))
-    url = str(options.get("url", "")).partition("?")[0].partition("#")[0].rstrip("/")
-    target = posting.target(options, url + _PATH)
+    url = str(options.get("url", ""))
+    if "?" in url or "#" in url:
+        options.fault("url", "a query or a fragment is of no use here; remove it")
+    target = posting.target(options, url.rstrip("/") + _PATH)
     options.done()
     return AlertmanagerChannel(context.settings.name, target)

@@ -2,12 +2,14 @@
 
 Each request has a connection of its own. No redirect is followed, because it would carry an alert to whom the
 configuration does not name, and nothing is taken from the environment. Of an address, errors show the host and
-no more: for some channels the path is the secret.
+no more: for some channels the path is the secret. For the same reason requests go to the transport of httpx2: its
+client logs every address.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
 import time
@@ -74,7 +76,7 @@ class Target:
     @property
     def secrets(self) -> tuple[str, ...]:
         written = [urlsplit(url).password or "" for url in (self.url, self.proxy)]
-        return tuple({one for one in (self.password, self.token, *written, *map(unquote, written)) if one})
+        return tuple({one for one in (self.password, self.token, self._basic, *written, *map(unquote, written)) if one})
 
     async def post(self, content: bytes, headers: Mapping[str, str], *, timeout_s: float) -> str:
         """Send ``content`` as JSON and return what the answer was.
@@ -88,35 +90,35 @@ class Target:
         """
         import httpx2
 
-        own = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **headers}
-        if self.token:
-            own["Authorization"] = f"Bearer {self.token}"
+        own = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **headers, **self._authorization()}
+        times = {"timeout": httpx2.Timeout(timeout_s).as_dict()}
+        request = httpx2.Request("POST", self.url, content=content, headers=own, extensions=times)
         try:
-            async with (
-                self._client(timeout_s) as client,
-                client.stream("POST", self.url, content=content, headers=own) as answer,
-            ):
+            # Nothing to verify without TLS; no proxy but the one that is named.
+            async with httpx2.AsyncHTTPTransport(verify=self.tls or False, proxy=self.proxy or None) as transport:
+                answer = await transport.handle_async_request(request)
                 text = "" if answer.is_success else await _beginning(answer)
+                await answer.aclose()
         except httpx2.TimeoutException:
             raise TemporaryError(f"{self.place}: no answer within {timeout_s:g} s") from None
         except (httpx2.HTTPError, OSError) as error:
-            raise TemporaryError(
-                f"{self.place}: {one_line(str(error), _ANSWER_SHOWN) or 'the connection broke'}"
-            ) from None
+            said = one_line(str(error), _ANSWER_SHOWN) or "the connection broke"
+            raise TemporaryError(f"{self.place}: {said}") from None
         judge(self.place, answer.status_code, answer.headers, text, wall_s=time.time())
         return f"answered {answer.status_code}"
 
-    def _client(self, timeout_s: float) -> httpx2.AsyncClient:
-        import httpx2
+    def _authorization(self) -> dict[str, str]:
+        """Return the header for the token, or for user name and password, which may also stand in the address."""
+        if self.token:
+            return {"Authorization": f"Bearer {self.token}"}
+        return {"Authorization": f"Basic {basic}"} if (basic := self._basic) else {}
 
-        return httpx2.AsyncClient(
-            verify=self.tls or False,  # nothing to verify without TLS
-            auth=httpx2.BasicAuth(self.username, self.password) if self.username else None,
-            timeout=timeout_s,
-            proxy=self.proxy or None,
-            trust_env=False,
-            follow_redirects=False,
-        )
+    @property
+    def _basic(self) -> str:
+        parts = urlsplit(self.url)
+        username = self.username or unquote(parts.username or "")
+        password = self.password or unquote(parts.password or "")
+        return base64.b64encode(f"{username}:{password}".encode()).decode() if username or password else ""
 
 
 def judge(where: str, status: int, headers: Mapping[str, str], text: str, *, wall_s: float) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pytest_sergas.channels import Channel, alertmanager
 from pytest_sergas.channels.alertmanager import LASTS_S, RESEND_S
 from pytest_sergas.core.messages import Notification
-from pytest_sergas.errors import TemporaryError
+from pytest_sergas.errors import ConfigurationError, TemporaryError
 from tests.channels.conftest import IMPATIENT_S, STARTED_S, alert, make, notification, send
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.alertmanager import alertmanager as running
@@ -161,6 +161,13 @@ def test_clock_that_was_set_back_lets_no_alert_end_before_it_began_or_in_the_fut
     (one,) = alertmanager.alerts(notification(alert(status="resolved")), wall_s=STARTED_S - 5)
 
     assert (one["startsAt"], one["endsAt"]) == ("2026-05-28T20:26:35.000Z", "2026-05-28T20:26:35.000Z")
+
+
+def test_address_with_a_query_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        make("alertmanager", tmp_path, url="http://alertmanager?a=b")
+
+    assert raised.value.faults == ("channels.team: url = '***': a query or a fragment is of no use here; remove it",)
 
 
 def test_alertmanager_is_asked_to_be_told_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -145,6 +146,16 @@ async def test_receiver_that_is_not_there_is_temporary_and_no_secret_is_told(
     assert "\n" not in str(raised.value)
     assert SECRET not in str(raised.value)
     assert "the channel raised" not in str(raised.value)
+
+
+@every_kind
+async def test_nothing_secret_is_logged(entry: EntryPoint, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # Apprise itself logs addresses where somebody asks for its debug log.
+    caplog.set_level(logging.INFO if entry.name == "apprise" else logging.DEBUG)
+    async with receiver(entry.name) as port:
+        await send(make(entry.name, tmp_path, **options(entry.name, port)), notification())
+
+    assert SECRET not in caplog.text
 
 
 @every_remote_kind

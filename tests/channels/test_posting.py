@@ -185,10 +185,12 @@ async def test_credentials_are_sent(tmp_path: Path) -> None:
     with gateways.answering() as server:
         await outcome(tmp_path, server.url, username="sergas", password_file="secret")  # noqa: S106  a file's name
         await outcome(tmp_path, server.url, token_file="secret")  # noqa: S106
+        await outcome(tmp_path, server.url.replace("://", "://serg%61s:hunter%32@"))
 
     assert [request.headers["Authorization"] for request in server.received] == [
         "Basic c2VyZ2FzOmh1bnRlcjI=",
         "Bearer hunter2",
+        "Basic c2VyZ2FzOmh1bnRlcjI=",
     ]
 
 
