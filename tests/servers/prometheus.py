@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 
 from tests.servers.process import get, server, until
@@ -45,6 +46,18 @@ class Prometheus:
             for series in found
         }
 
+    def at(self, expression: str, time_s: float) -> list[tuple[dict[str, str], float]] | str:
+        """Return the labels and values that ``expression`` has at ``time_s``, or why it has none."""
+        query = urlencode({"query": expression, "time": f"{time_s:.3f}"})
+        try:
+            answer = json.loads(get(f"{self.url}/api/v1/query?{query}"))
+        except HTTPError as error:
+            return str(json.loads(error.read())["error"])
+        data = answer["data"]
+        if data["resultType"] == "scalar":
+            return [({}, float(data["result"][1]))]
+        return [(series["metric"], float(series["value"][1])) for series in data["result"]]
+
     def _query(self, expression: str) -> list[dict[str, Any]]:
         answer = json.loads(get(f"{self.url}/api/v1/query?{urlencode({'query': expression})}"))
         assert answer["status"] == "success"
@@ -61,6 +74,26 @@ def prometheus(directory: Path, scraped_url: str, *, job: str = "gateway") -> It
     command: list[str | Path] = [
         program,
         f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with server(command, directory / "prometheus.log") as url:
+        yield Prometheus(url)
+
+
+@contextmanager
+def prometheus_with(directory: Path, samples: str) -> Iterator[Prometheus]:
+    """Run a Prometheus that has ``samples``, a page of OpenMetrics with timestamps, and scrapes nobody."""
+    (directory / "samples.txt").write_text(samples, encoding="utf-8")
+    command: list[str | Path] = [find("promtool", _HINT), "tsdb", "create-blocks-from", "openmetrics"]
+    done = subprocess.run(
+        [*command, "samples.txt", "tsdb"], cwd=directory, capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    (directory / "prometheus.yml").write_text("", encoding="utf-8")
+    command = [
+        find("prometheus", _HINT),
+        f"--config.file={directory / 'prometheus.yml'}",
         f"--storage.tsdb.path={directory / 'tsdb'}",
         "--web.listen-address=127.0.0.1:0",
     ]

@@ -1,0 +1,95 @@
+"""A real Prometheus, asked over HTTP, answers the same expressions over the same samples with the same values."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from pytest_sergas.core.clock import Now
+from pytest_sergas.core.input_series import read_series
+from pytest_sergas.core.promql import EvaluationError, compile_expression
+from pytest_sergas.core.rule_tests import selected
+from pytest_sergas.core.series import NAME, Series
+from tests.core.promql import expressions
+from tests.servers.prometheus import Prometheus, prometheus_with
+
+pytestmark = pytest.mark.integration
+
+STEP_S = 30.0
+NOW_S = 600.0
+
+WORLD = {
+    'x{a="1",b="1"}': "1 2 4 8 16 3 5 7 9 11 13 2 4 6 8 10 12 14 16 18 20",
+    'x{a="1",b="2"}': "0.5x8 7.25 -3 1e3 Inf _ _ 2 2 2 NaN 4 4.5 5",
+    'x{a="2"}': "0+12.5x20",
+    'y{a="1",b="1"}': "3x6 _x9 4 4 1 1 1 2",
+    'y{a="2"}': "100-4.75x20",
+    'y{b="13"}': "_x18 1 2 0",
+    'x_bucket{le="1"}': "0+1x20",
+    'x_bucket{le="2.5"}': "0+4x20",
+    'x_bucket{le="+Inf"}': "0+5x20",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The same samples here and there; there, the first one is at ``start_s``."""
+
+    series: Sequence[Series]
+    prometheus: Prometheus
+    start_s: float
+
+    def ours(self, source: str) -> dict[frozenset[tuple[str, str]], float] | None:
+        expression = compile_expression(source)
+        try:
+            elements = expression.evaluate(selected(expression, self.series), Now(NOW_S, self.start_s + NOW_S))
+        except EvaluationError:
+            return None
+        return {frozenset((*labels, *([(NAME, name)] if name else []))): value for name, labels, value in elements}
+
+    def theirs(self, source: str) -> dict[frozenset[tuple[str, str]], float] | None:
+        answer = self.prometheus.at(source, self.start_s + NOW_S)
+        return None if isinstance(answer, str) else {frozenset(labels.items()): value for labels, value in answer}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    start_s = float(int(time.time()) - 3_600)
+    series = [read_series(written, values, STEP_S) for written, values in WORLD.items()]
+    lines = []
+    for name in sorted({one.name for one in series}):
+        lines.append(f"# TYPE {name} unknown")
+        for one in (one for one in series if one.name == name):
+            labels = ",".join(f'{label}="{value}"' for label, value in one.labels)
+            for time_s, value in zip(one.times_s, one.values, strict=True):
+                shown = {math.inf: "+Inf"}.get(value, value)
+                lines.append(f"{name}{{{labels}}} {shown} {start_s + time_s:.3f}")
+    directory = tmp_path_factory.mktemp("prometheus")
+    with prometheus_with(directory, "\n".join([*lines, "# EOF\n"])) as running:
+        yield Both(series, running, start_s)
+
+
+def same(ours: float, theirs: float) -> bool:
+    return (math.isnan(ours) and math.isnan(theirs)) or math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9)
+
+
+# Without shrinking: what is wrong is shown as it is.
+@settings(
+    max_examples=200,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(source=expressions.VECTORS)
+def test_any_expression_has_the_value_that_prometheus_gives_it(both: Both, source: str) -> None:
+    ours, theirs = both.ours(source), both.theirs(source)
+
+    assert (ours is None) == (theirs is None), (source, ours, theirs)
+    assert (ours or {}).keys() == (theirs or {}).keys(), source
+    for labels, value in (ours or {}).items():
+        assert same(value, (theirs or {})[labels]), (source, labels, value, theirs)
