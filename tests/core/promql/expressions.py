@@ -20,29 +20,38 @@ _INSTANTS = st.sampled_from(
         "x_bucket",
     ]
 )
-_RANGES = st.sampled_from(
-    ["x[4m]", 'y{a="1"}[5m]', "x[150s] offset 1m", "y[45s]", '{__name__=~"x|y"}[3m]', "missing[5m]"]
+RANGES = (
+    "x[4m]",
+    "x[10m]",
+    "x[185s]",
+    'y{a="1"}[5m]',
+    "y[100s]",
+    "y[10m]",
+    "x[150s] offset 1m",
+    "y[45s]",
+    '{__name__=~"x|y"}[3m]',
+    "missing[5m]",
 )
+_RANGES = st.sampled_from(RANGES)
 _NUMBERS = st.sampled_from(["0", "1", "2.5", "-3", "1e3", "Inf", "NaN", "0.5"])
-_RANGE_FUNCTIONS = st.sampled_from(
-    [
-        "rate",
-        "irate",
-        "increase",
-        "delta",
-        "changes",
-        "avg_over_time",
-        "min_over_time",
-        "max_over_time",
-        "sum_over_time",
-        "count_over_time",
-        "stddev_over_time",
-        "stdvar_over_time",
-        "last_over_time",
-        "present_over_time",
-        "absent_over_time",
-    ]
+RANGE_FUNCTIONS = (
+    "rate",
+    "irate",
+    "increase",
+    "delta",
+    "changes",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "sum_over_time",
+    "count_over_time",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "last_over_time",
+    "present_over_time",
+    "absent_over_time",
 )
+_RANGE_FUNCTIONS = st.sampled_from(RANGE_FUNCTIONS)
 _ARITHMETIC = st.sampled_from(["+", "-", "*", "/", "%", "^"])
 _COMPARISONS = st.sampled_from(["==", "!=", ">", "<", ">=", "<="])
 _ON = st.sampled_from(["", "on(a)", "on(a,b)", "ignoring(b)", "ignoring(le)", "on()"])

@@ -27,6 +27,7 @@ WORLD = {
     'x{a="1",b="1"}': "1 2 4 8 16 3 5 7 9 11 13 2 4 6 8 10 12 14 16 18 20",
     'x{a="1",b="2"}': "0.5x8 7.25 -3 1e3 Inf _ _ 2 2 2 NaN 4 4.5 5",
     'x{a="2"}': "0+12.5x20",
+    'x{a="3"}': "_x15 2 10 20 30 40 50",
     'y{a="1",b="1"}': "3x6 _x9 4 4 1 1 1 2",
     'y{a="2"}': "100-4.75x20",
     'y{b="13"}': "_x18 1 2 0",
@@ -78,6 +79,52 @@ def same(ours: float, theirs: float) -> bool:
     return (math.isnan(ours) and math.isnan(theirs)) or math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9)
 
 
+def agree(both: Both, source: str) -> None:
+    ours, theirs = both.ours(source), both.theirs(source)
+
+    assert (ours is None) == (theirs is None), (source, ours, theirs)
+    assert (ours or {}).keys() == (theirs or {}).keys(), source
+    for labels, value in (ours or {}).items():
+        assert same(value, (theirs or {})[labels]), (source, labels, value, theirs)
+
+
+@pytest.mark.parametrize("function", expressions.RANGE_FUNCTIONS)
+def test_a_function_over_any_range_has_the_value_that_prometheus_gives_it(both: Both, function: str) -> None:
+    for samples in expressions.RANGES:
+        agree(both, f"{function}({samples})")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("quantile_over_time(0.3, x[10m])", id="quantile with NaN"),
+        pytest.param("predict_linear(x[10m], 3600)", id="line"),
+        pytest.param("predict_linear(y[10m] offset 1m, -60)", id="line of an offset"),
+        pytest.param("y < on(a, b) x", id="on drops the name"),
+        pytest.param('x{a="2"} > ignoring(b) y{a="2"}', id="ignoring"),
+        pytest.param("x > on(a) group_left y", id="group_left keeps the name"),
+        pytest.param('x * on(a) group_left(__name__) y{a=~".+"}', id="the name as a label of the other side"),
+        pytest.param("y > on(a) group_right x", id="group_right keeps the name"),
+        pytest.param("x == on(a, b, __name__) x", id="on the name"),
+        pytest.param("x > bool on(a, b) y", id="bool"),
+        pytest.param("clamp_min(x / 0, Inf)", id="infinity and no number"),
+        pytest.param("clamp_max(x * NaN, -Inf)", id="negative infinity and no number"),
+        pytest.param("min(x)", id="least with NaN"),
+        pytest.param("avg(x / 0)", id="mean of infinities"),
+        pytest.param("histogram_quantile(0.7, x_bucket)", id="histogram"),
+        pytest.param("histogram_quantile(0.7, rate(x_bucket[5m]))", id="histogram of rates"),
+        pytest.param("timestamp(x offset 45s)", id="timestamp of a sample"),
+        pytest.param("timestamp(x + 0)", id="timestamp of a result"),
+        pytest.param("time()", id="time"),
+        pytest.param("-7 % 3", id="rest of a negative number"),
+        pytest.param("vector(-8) ^ (1 / 3)", id="root of a negative number"),
+        pytest.param("round(x, 0.3)", id="round"),
+    ],
+)
+def test_an_expression_has_the_value_that_prometheus_gives_it(both: Both, source: str) -> None:
+    agree(both, source)
+
+
 # Without shrinking: what is wrong is shown as it is.
 @settings(
     max_examples=200,
@@ -87,9 +134,4 @@ def same(ours: float, theirs: float) -> bool:
 )
 @given(source=expressions.VECTORS)
 def test_any_expression_has_the_value_that_prometheus_gives_it(both: Both, source: str) -> None:
-    ours, theirs = both.ours(source), both.theirs(source)
-
-    assert (ours is None) == (theirs is None), (source, ours, theirs)
-    assert (ours or {}).keys() == (theirs or {}).keys(), source
-    for labels, value in (ours or {}).items():
-        assert same(value, (theirs or {})[labels]), (source, labels, value, theirs)
+    agree(both, source)
