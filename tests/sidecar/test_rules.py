@@ -1,0 +1,118 @@
+"""Rules of a running sidecar: what it says of them, and what a reload does to them."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.process import get, until
+from tests.servers.sidecar import Sidecar, sidecar
+from tests.sidecar.http import Request, send
+
+pytestmark = pytest.mark.integration
+
+CONFIG = '[rules]\nfiles = ["shop.yml"]\nready_made = []\nevaluation_interval = 3600\n'
+RULES = "groups: [{name: g, rules: [{alert: High, expr: 'load > 5'}]}]"
+
+
+def rules_of(running: Sidecar) -> list[dict[str, Any]]:
+    return list(json.loads(get(f"{running.url}/api/rules"))["rules"])
+
+
+def push(running: Sidecar, value: int) -> None:
+    assert send(running.url, Request("PUT", "/metrics/job/shop", f"load {value}\n".encode())).status == 200
+
+
+def waits_for_alerts(running: Sidecar, count: int) -> None:
+    def active() -> bool:
+        [rule] = rules_of(running)
+        return rule["evaluated"] is not None and rule["active"] == count
+
+    until(active, f"{count} alerts", running.log)
+
+
+def alerts_of(running: Sidecar) -> list[dict[str, Any]]:
+    return list(json.loads(get(f"{running.url}/api/alerts"))["alerts"])
+
+
+def test_a_push_is_evaluated_without_waiting_for_the_interval(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    with sidecar(tmp_path, "--store", ":memory:", config=CONFIG) as running:
+        push(running, 7)
+        waits_for_alerts(running, 1)
+        push(running, 3)
+        waits_for_alerts(running, 0)
+
+        [rule] = rules_of(running)
+        assert (rule["id"], rule["file"], rule["group"], rule["alert"]) == (
+            "shop.yml;g;High{}",
+            "shop.yml",
+            "g",
+            "High",
+        )
+        assert (rule["expr"], rule["for_s"], rule["interval_s"]) == ("load > 5", 0, 3600)
+        assert (rule["error"], rule["unmatched"]) == ("", [])
+
+
+def test_a_wrong_rule_file_leaves_the_old_rules_in_force_loudly(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    with sidecar(tmp_path, "--store", ":memory:", config=CONFIG) as running:
+        push(running, 7)
+        waits_for_alerts(running, 1)
+        (tmp_path / "shop.yml").write_text(RULES.replace("load > 5", "load @ 5"), "utf-8")
+        running.send(signal.SIGHUP)
+        running.waits_for(
+            "ERROR pytest_sergas.sidecar.serve: the configuration in force stays, because the new one cannot be used: "
+            "sergas: 1 fault in the configuration\\n  shop.yml:1: group 'g', rule 'High', expr: "
+            "'load @ 5' the modifier @ is not supported"
+        )
+
+        assert [rule["expr"] for rule in rules_of(running)] == ["load > 5"]
+        assert "sergas_config_last_reload_successful 0\n" in get(f"{running.url}/metrics")
+        assert [alert["state"] for alert in alerts_of(running)] == ["firing"]
+
+
+def test_a_reload_keeps_the_alerts_of_rules_that_stay_and_ends_the_others(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    with sidecar(tmp_path, "--store", ":memory:", config=CONFIG) as running:
+        push(running, 7)
+        waits_for_alerts(running, 1)
+        [before] = alerts_of(running)
+        more = "{alert: High, expr: 'load > 5', annotations: {summary: new}}, {alert: Other, expr: rest}"
+        (tmp_path / "shop.yml").write_text(f"groups: [{{name: g, rules: [{more}]}}]", "utf-8")
+        running.send(signal.SIGHUP)
+        running.waits_for("the configuration was read again")
+
+        assert [rule["alert"] for rule in rules_of(running)] == ["High", "Other"]
+        assert alerts_of(running) == [before]
+
+        (tmp_path / "shop.yml").write_text("groups: [{name: g, rules: [{alert: Other, expr: rest}]}]", "utf-8")
+        running.send(signal.SIGHUP)
+        until(lambda: not alerts_of(running), "the alert has ended", running.log)
+
+
+def test_a_restart_keeps_alerts_until_the_samples_reach_back_far_enough(tmp_path: Path) -> None:
+    # The identity of a rule is its name and labels: the one of the second process looks further back.
+    short = RULES.replace("load > 5", "max_over_time(load[1ms]) > 5")
+    (tmp_path / "shop.yml").write_text(short, "utf-8")
+    with sidecar(tmp_path, config=CONFIG) as running:
+        push(running, 7)
+        waits_for_alerts(running, 1)
+        until(lambda: [alert["state"] for alert in alerts_of(running)] == ["firing"], "it fires", running.log)
+    (tmp_path / "shop.yml").write_text(RULES.replace("load > 5", "max_over_time(load[1h]) > 5"), "utf-8")
+    with sidecar(tmp_path, config=CONFIG, name="second") as running:
+        push(running, 3)
+        until(lambda: rules_of(running)[0]["evaluated"], "it is evaluated", running.log)
+
+        assert [alert["state"] for alert in alerts_of(running)] == ["firing"]
+
+
+def test_a_sidecar_does_not_start_with_a_wrong_rule_file(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text("groups: {}", "utf-8")
+
+    with pytest.raises(AssertionError, match=r"shop\.yml:1: groups: allowed: a list"), sidecar(tmp_path, config=CONFIG):
+        pass
