@@ -2,8 +2,9 @@
 
 A group is what one route tells together. Alerts `arrived` in it; when it is due, `flush` gives a verdict for every
 alert and every channel, and drafts for the channels that have to be told something. What a channel has been told is
-kept for each alert, so that nothing is told twice and no end is owed. A rise in severity passes cooldown and waiting:
-an alert's identity is its labels without ``severity``. The end of what was told passes everything but the grouping.
+kept for each alert, so that nothing is told twice and no end is forgotten. A rise in severity passes cooldown and
+waiting: an alert's identity is its labels without ``severity``. The end of what was told passes everything but the
+grouping.
 
 Elapsed time is that of the monotonic clock; only the ends of silences are moments of the wall clock.
 """

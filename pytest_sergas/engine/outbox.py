@@ -15,6 +15,7 @@ import sqlite3
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from types import MappingProxyType
@@ -90,6 +91,7 @@ class _Line:
     unreleased: int = 0
     sent_s: deque[float] = field(default_factory=deque)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    followed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -131,6 +133,7 @@ class Outbox:
             line = before.pop(settings.name, None) or _Line(receiver, Sender(channel), settings.timeout)
             # An attempt that is under way ends as it began: cancelled, it would come twice.
             line.receiver, line.sender, line.timeout_s = receiver, Sender(channel), settings.timeout
+            line.followed.set()  # what failed by the old settings is tried by the new ones at once
             self._lines[settings.name] = line
             if self._is_running and line.task is None:
                 self._start(line)
@@ -147,7 +150,7 @@ class Outbox:
         return connection.execute(_SELECT).fetchall()
 
     def take(self, rows: Sequence[tuple[object, ...]], now: Now) -> None:
-        """Take what an earlier process left; what it sent during the last minute counts for the cap only roughly."""
+        """Take what an earlier process left; the cap of a minute begins anew."""
         for id_, _, channel, state, made_s, _, attempts, result, body in rows:
             assert isinstance(id_, int) and isinstance(attempts, int) and isinstance(made_s, float)  # noqa: S101, PT018
             item = Item(id_, decode(str(body)), restored(made_s, now), attempts, str(result))
@@ -307,8 +310,11 @@ class Outbox:
                 line.counts[RETRIED] += 1
                 LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
                 self._write(name, item, WAITING, str(error))
+                line.followed.clear()
                 await self._journal.commit()
-                await asyncio.sleep(wait_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await line.followed.wait()
                 return
             self._fail(line, item, f"given up after a day: {error}")
         except FinalError as error:

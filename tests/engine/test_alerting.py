@@ -196,15 +196,21 @@ async def test_channel_that_is_gone_from_the_configuration_has_failed(path: Path
 async def test_channel_that_is_configured_anew_keeps_what_waits_for_it(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "retry_s", lambda *_: 0.01)
-    down, chat = Receiver(answers=[TemporaryError("moved")], gate=asyncio.Event()), Receiver()
-    assert down.gate is not None
+    waits: list[float] = []
+
+    def in_an_hour(attempts: int, jitter: float, retry_after_s: float | None) -> float:
+        del attempts, jitter, retry_after_s
+        waits.append(3600.0)
+        return 3600.0
+
+    monkeypatch.setattr(outbox, "retry_s", in_an_hour)
+    down, chat = Receiver(answers=[TemporaryError("moved")]), Receiver()
     async with alerting(None, planned(down), clock) as running:
         await running.took_place([found(clock(), "A")])
-        await down.when(lambda: down.attempts == 1)
+        await down.when(lambda: bool(waits))
+        await running.took_place([found(clock(), "A")])  # by then it waits
         running.follow(planned(chat))
-        down.gate.set()
-        await chat.until(1)
+        await chat.until(1)  # at once, and not in an hour
 
     assert chat.told() == ["A fires"]
     assert down.attempts == 1
