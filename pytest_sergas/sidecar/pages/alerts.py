@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -24,6 +24,7 @@ from pytest_sergas.sidecar.alerts import SilenceFaultsError, read_silence
 from pytest_sergas.sidecar.answers import QueryError, text, whole
 from pytest_sergas.sidecar.pages.answer import NotThereError, form, go_to, page, show
 
+SHOWN = 100
 _EVENTS = 50
 _EVENTS_LIMIT = 500
 _HOUR_S = 3_600.0
@@ -87,9 +88,11 @@ def routes(engine: Parts) -> list[Route]:
             raise QueryError(f"level: allowed: {', '.join(AlertLevel)}")
         limit = whole(request, "limit", _EVENTS, _EVENTS_LIMIT)
         events = await engine.alerting.history.newest(Asked(limit, name=name, level=level))
+        alerts = engine.alerting.alerts()
         values = {
             "title": "Alerts",
-            "alerts": views(engine.alerting, now),
+            "alerts": views(engine.alerting, alerts[:SHOWN], now),
+            "count": len(alerts),
             "silences": [(one, ", ".join(map(write_matcher, one.matchers))) for one in engine.alerting.silences()],
             "events": events,
             "explain": explain,
@@ -121,8 +124,8 @@ def routes(engine: Parts) -> list[Route]:
     ]
 
 
-def views(alerting: Alerting, now: Now) -> list[AlertView]:
-    """Return the alerts that are pending or firing, the worst first."""
+def views(alerting: Alerting, alerts: Sequence[Alert], now: Now) -> list[AlertView]:
+    """Return what is shown of ``alerts``."""
     return [
         AlertView(
             alert,
@@ -130,7 +133,7 @@ def views(alerting: Alerting, now: Now) -> list[AlertView]:
             tuple(dict.fromkeys(name for route in alerting.routes(alert.labels) for name in route.channels)),
             "/alerts/silence?matchers=" + quote("\n".join(_matcher(*pair) for pair in alert.labels), safe=""),
         )
-        for alert in alerting.alerts()
+        for alert in alerts
     ]
 
 
@@ -159,17 +162,25 @@ def _preview(engine: Parts, request: Request) -> Response:
     given = {
         name: request.query_params.get(name, "")[:10_000] for name in ("matchers", "hours", "comment", "created_by")
     }
-    held: list[AlertView] = []
+    held: list[Alert] = []
     made: Silence | None = None
     faults: tuple[str, ...] = ()
     if given["matchers"].strip():
         try:
             made = _read(given, now)
             matches = all_of(made.matchers)
-            held = [view for view in views(engine.alerting, now) if matches(dict(view.alert.labels))]
+            held = [alert for alert in engine.alerting.alerts() if matches(dict(alert.labels))]
         except SilenceFaultsError as error:
             faults = error.faults
-    values = {"title": "Silence", "given": given, "hours": HOURS, "silence": made, "held": held, "faults": faults}
+    values = {
+        "title": "Silence",
+        "given": given,
+        "hours": HOURS,
+        "silence": made,
+        "held": views(engine.alerting, held[:SHOWN], now),
+        "count": len(held),
+        "faults": faults,
+    }
     return show(request, "silence.html", values, 400 if faults else 200)
 
 

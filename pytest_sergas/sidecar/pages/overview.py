@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pytest_sergas.core.alerts import State
+from pytest_sergas.core.alerts import Alert, State
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import HealthStatus
 from pytest_sergas.core.plots import Axes, Point, line, sparkline
@@ -30,6 +31,7 @@ from pytest_sergas.sidecar.pages.rendering import age
 RECENT_RUNS = 60
 SQUARES = 12
 _GROUPS = 6
+_ALERTS = 6
 
 
 class Parts(Protocol):
@@ -82,19 +84,20 @@ def routes(engine: Parts) -> list[Route]:
     async def overview(request: Request) -> Response:
         now = clock.read()
         cards = type_cards(await past.runs(engine.store, RECENT_RUNS))
-        firing = alerts.views(engine.alerting, now)
+        found = engine.alerting.alerts()
         components = health.components(engine.checking, now.wall_s)
-        groups = sorted(engine.groups.all(now), key=lambda group: max(group.pushed_s, group.failed_s), reverse=True)
+        groups = engine.groups.all(now)
         values: dict[str, Any] = {
             "title": "Overview",
             "cards": cards,
             "components": components,
-            "alerts": firing,
+            "alerts": alerts.views(engine.alerting, found[:_ALERTS], now),
+            "alert_count": len(found),
             "standings": engine.standings.summary(),
             "plots": plots(engine.over_time, now),
-            "groups": groups[:_GROUPS],
+            "groups": nlargest(_GROUPS, groups, key=lambda group: max(group.pushed_s, group.failed_s)),
             "group_count": len(groups),
-            "problems": problems(cards, components, firing),
+            "problems": problems(cards, components, found),
             "url": str(request.base_url).rstrip("/"),
         }
         return show(request, "overview.html", values)
@@ -126,7 +129,7 @@ def type_cards(newest_first: Sequence[PastRun]) -> list[TypeCard]:
 
 
 def problems(
-    cards: Sequence[TypeCard], components: Sequence[health.ComponentView], found: Sequence[alerts.AlertView]
+    cards: Sequence[TypeCard], components: Sequence[health.ComponentView], found: Sequence[Alert]
 ) -> list[tuple[str, str, str]]:
     """Return what somebody should look at: a word, what it is about, and the path of a page that says more."""
     failing = [
@@ -138,5 +141,5 @@ def problems(
         for component in components
         if component.result.status in {HealthStatus.UNHEALTHY, HealthStatus.DEGRADED}
     ]
-    firing = [(view.word, view.alert.name, "/alerts") for view in found if view.alert.state is State.FIRING]
+    firing = [(alert.level.value, alert.name, "/alerts") for alert in found if alert.state is State.FIRING]
     return [*firing, *failing, *ill, *flaky]

@@ -30,7 +30,8 @@ def routes(engine: Parts) -> list[Route]:
 
     async def listed(request: Request) -> Response:
         asked = request.query_params.get("q", "")[:200]
-        groups = [group for group in engine.groups.all(clock.read()) if asked.lower() in words(group).lower()]
+        everything = engine.groups.all(clock.read())
+        groups = [group for group in everything if not asked or asked.lower() in words(group).lower()]
         groups.sort(key=lambda group: max(group.pushed_s, group.failed_s), reverse=True)
         values = {"title": "Pushes", "groups": groups[:_SHOWN], "count": len(groups), "asked": asked}
         return show(request, "pushes.html", values)

@@ -15,6 +15,9 @@ from tests.sidecar.conftest import ask
 from tests.sidecar.pages import made
 
 CONFIG = """\
+[rules]
+ready_made = []
+
 [[checks]]
 type = "tcp"
 name = "database"

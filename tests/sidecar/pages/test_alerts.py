@@ -69,6 +69,21 @@ def test_overview_shows_what_fires(firing: Served) -> None:
     assert items(page.section("Alerts"))[0].startswith("TestsFailing critical 3 unit tests fail")
 
 
+def test_of_many_alerts_the_worst_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    with served(tmp_path) as running:
+        running.finds(*(alert(f"A{number:03}") for number in range(149)), alert("Worst", "critical"))
+
+        alerts = get(running, "/alerts")
+        assert items(alerts)[0].startswith("Worst critical ")
+        assert len(items(alerts)) == 100
+        assert "and 50 more" in alerts.text
+        overview = get(running, "/")
+        assert len(items(overview.section("Alerts"))) == 6
+        assert overview.links()["All 150 alerts, silences and history"] == "/alerts"
+        held = get(running, "/alerts/silence?" + urlencode({"matchers": 'severity="warning"'}))
+        assert "and 49 more" in held.section("It would hold 149 alerts now").text
+
+
 def test_history_says_what_happened_and_why(firing: Served) -> None:
     firing.finds(FULL)
     rows = get(firing, "/alerts").section("History").rows()
