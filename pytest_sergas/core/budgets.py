@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_sergas.core.measurement import MIB, Measurement, Use
+from pytest_sergas.core.measurement import MIB, PACE, Measurement, Use
 
 ATTEMPTS = 3
 
@@ -285,6 +285,11 @@ def _slower(budgets: Budgets, finding: Finding, samples: Sequence[Measurement]) 
 def _what_counts(sample: Measurement) -> str:
     if sample.method.startswith("wall"):
         return "Here the system does not say how long a test waits for a CPU: wall time counts."
+    if sample.method.endswith(PACE):
+        return (
+            "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU, "
+            "and without what a core added that was slower than at its best."
+        )
     return "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU."
 
 

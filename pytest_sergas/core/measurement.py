@@ -25,6 +25,19 @@ class Use:
         return self.used / self.allowed
 
 
+PACE = "pace"  # in the name of a method: what a slow core has added is taken off
+
+
+def at_best_pace(undisturbed_s: float, cpu_s: float, slowness: float) -> float:
+    """Return what a call would have taken on a core at its best: waiting stays as long, computing does not.
+
+    Args:
+        cpu_s: CPU seconds of the call.
+        slowness: how many times as long as at its best the core took; at least 1.
+    """
+    return undisturbed_s - min(undisturbed_s, cpu_s) * (1 - 1 / slowness)
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """The call phase of one attempt.
@@ -33,7 +46,8 @@ class Measurement:
         method: how time and memory were measured: ``schedstat+VmHWM``, ``wall+sampling``.
         wall_s: seconds on the clock.
         undisturbed_s: `wall_s` without the time that the test's thread stood ready and waited for a CPU;
-            the same as `wall_s` where the system does not tell.
+            the same as `wall_s` where the system does not tell. For a test with a relative budget, also without
+            what a core that was not at its best has added.
         cpu_s: CPU seconds of the process, all its threads together.
         children_cpu_s: CPU seconds of the child processes that ended, and were waited for, meanwhile.
         peak_memory_bytes: what the process held at its peak, above what it held at the start of the call;

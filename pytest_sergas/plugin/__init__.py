@@ -7,7 +7,7 @@ In the order in which a test passes through it:
     types        item → type → policy
     timeouts     every attempt and phase guarded, by pytest-timeout
     retries      failed tests repeated, by pytest-rerunfailures
-    measuring    what each call costs (procfs, sampling)
+    measuring    what each call costs (procfs, sampling, pace)
     budgets      verdicts on it, and more attempts where they need them
     benchmark    a fixture that repeats a call, where no other plugin has one
     gate         gated types first

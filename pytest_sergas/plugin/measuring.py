@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_sergas.core.budgets import Budgets
-from pytest_sergas.core.measurement import Measurement, Use
+from pytest_sergas.core.measurement import PACE, Measurement, Use, at_best_pace
 from pytest_sergas.core.rounds import per_round
 from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
 from pytest_sergas.plugin.types import TYPED, Typed
@@ -29,6 +29,7 @@ from pytest_sergas.plugin.types import TYPED, Typed
 if TYPE_CHECKING:
     import pluggy
 
+    from pytest_sergas.plugin.pace import Pace
     from pytest_sergas.plugin.procfs import RunDelay
 
 Taken = tuple[str, float, float, float, float, int | None]
@@ -115,6 +116,7 @@ class Measuring:
     def __init__(self, judging: Judging, *, children: bool) -> None:
         self._meter = Meter(children=children)
         self._judging = judging
+        self._pace: Pace | None = None
         self._last: tuple[str, OnReport] | None = None
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
@@ -140,9 +142,12 @@ class Measuring:
             yield
             return
         meter = self._meter
+        pace = self._start_pace() if budgets.regression is not None else None
         meter.start(exact=budgets.memory_mb is not None)
         outcome = yield
         taken = meter.stop()
+        if pace is not None:
+            taken = _at_best_pace(taken, pace.slowness())
         self._last = (item.nodeid, (taken, (), False))
         if outcome.exception is not None:
             return
@@ -156,6 +161,14 @@ class Measuring:
             if verdict.text:
                 outcome.force_exception(BudgetExceeded(verdict))
 
+    def _start_pace(self) -> Pace:
+        if self._pace is None:
+            from pytest_sergas.plugin.pace import Pace
+
+            self._pace = Pace()
+        self._pace.start()
+        return self._pace
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         last = self._last
@@ -165,6 +178,11 @@ class Measuring:
 
     def pytest_unconfigure(self) -> None:
         self._meter.close()
+
+
+def _at_best_pace(taken: Taken, slowness: float) -> Taken:
+    method, wall_s, undisturbed_s, cpu_s, children_s, peak_bytes = taken
+    return f"{method}+{PACE}", wall_s, at_best_pace(undisturbed_s, cpu_s, slowness), cpu_s, children_s, peak_bytes
 
 
 def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.core.budgets import Budget, Budgets, Decision, Reason, decide, judge, numbers
-from pytest_sergas.core.measurement import MIB, Measurement, Use
+from pytest_sergas.core.measurement import MIB, Measurement, Use, at_best_pace
 
 pytestmark = pytest.mark.unit
 
@@ -262,3 +262,26 @@ def test_text_of_a_call_that_may_be_slower_says_what_is_missing() -> None:
         "earlier runs, 1.00 s"
     )
     assert lines[6] == ("Not decided yet, because the ranks of the attempts are not clear enough: 3 of 5 are made.")
+
+
+def test_text_says_that_a_slow_core_does_not_count() -> None:
+    slower = sample(1.3, method="schedstat+VmHWM+pace")
+
+    assert judge(RELATIVE, [slower] * 3, "performance").text.splitlines()[5] == (
+        "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU, and "
+        "without what a core added that was slower than at its best."
+    )
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 10))
+def test_waiting_takes_as_long_on_a_slow_core_and_computing_does_not(
+    waiting_s: float, computing_s: float, slowness: float
+) -> None:
+    slow_s = computing_s * slowness
+
+    assert at_best_pace(waiting_s + slow_s, slow_s, slowness) == pytest.approx(waiting_s + computing_s)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_core_at_its_best_takes_nothing_off(undisturbed_s: float, cpu_s: float) -> None:
+    assert at_best_pace(undisturbed_s, cpu_s, 1.0) == undisturbed_s

@@ -25,9 +25,15 @@ TOO_LITTLE = (
 )
 
 
+# The cores of this machine are at their best, unless a test says otherwise.
+PACED = (
+    f"{CONFTEST}\nfrom pytest_sergas.plugin.pace import Pace\nPace.slowness = lambda self: SLOWNESS\nSLOWNESS = 1.0\n"
+)
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(PACED)
     pytester.makefile(".toml", sergas='history = "history.json"\n')
     return pytester
 
@@ -81,6 +87,18 @@ def test_too_little_history_passes_says_so_and_grows(
 
     assert (attempts(ran.tests["test_one"]), notes(ran)) == (["passed"], [TOO_LITTLE])
     assert samples(path) == [*[1.0] * 6, 1.3]
+
+
+def test_core_that_is_slower_than_at_its_best_is_no_slower_test(suite: pytest.Pytester, run: Run) -> None:
+    path = keep(suite)
+    suite.makeconftest(f"{PACED}SLOWNESS = 1.3\n")
+    suite.makepyfile(test_it=saying(", ".join([SLOWER] * 3), MARK))
+
+    test = run().tests["test_one"]
+
+    assert attempts(test) == ["over_budget", "over_budget", "passed"]
+    assert test["extra"]["measured"]["method"] == "schedstat+VmHWM+pace"
+    assert samples(path) == [1.0] * 8
 
 
 def test_run_that_fails_leaves_no_sample(suite: pytest.Pytester, run: Run) -> None:
