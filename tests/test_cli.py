@@ -381,7 +381,7 @@ def test_config_shows_each_value_with_its_source(root: Path) -> None:
     (root / "tests" / "api").mkdir(parents=True)
     (root / "sergas.toml").write_text(
         "test_timeout = 60\nstrict = true\n[types.integration]\n"
-        'marker = "api"\npaths = ["tests/api"]\nretries = 2\nmax_regression = 9\n[types]\nload = false\n'
+        'marker = "api"\npaths = ["tests/api"]\nretries = 2\n[types]\nload = false\n'
     )
 
     ran = sergas(root, "config", PROMETHEUS_GATEWAY="http://ci:hunter2@gateway:9091")
@@ -401,7 +401,6 @@ def test_config_shows_each_value_with_its_source(root: Path) -> None:
         "  load            disabled",
     ):
         assert line in ran.out.splitlines()
-    assert "9 (not yet in force)" in ran.out
 
 
 def test_config_counts_what_addopts_and_the_engines_say(root: Path) -> None:

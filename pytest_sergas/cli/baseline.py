@@ -22,7 +22,7 @@ there are {LEAST_HISTORY} of them. Times are medians.
 examples:
   sergas baseline
   sergas baseline --compare main feature
-  sergas baseline --set run.ctrf.json       the tests of this run begin anew with it
+  sergas baseline --set run.ctrf.json    its tests begin anew with this run
 """
 
 _WIDTH = 80

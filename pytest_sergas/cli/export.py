@@ -22,7 +22,7 @@ configuration stands in theirs; one in a file stays there.
 
 examples:
   sergas export prometheus -o prometheus.yml
-  sergas export prometheus --target pushgateway:9091 --alertmanager alertmanager:9093
+  sergas export prometheus --target gateway:9091 --alertmanager alerts:9093
   sergas export alertmanager -o alertmanager.yml
 """
 

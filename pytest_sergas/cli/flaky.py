@@ -15,7 +15,7 @@ from pytest_sergas.errors import SergasError
 
 HELP = "list the flakiest tests of the latest runs, with their rate and how sure it is"
 EXAMPLES = f"""\
-Of each test the latest {KEPT} runs in this directory are known, from pytest's cache.
+pytest's cache knows the latest {KEPT} runs of each test in this directory.
 A test is flaky that passed after a failure within a run, or failed between runs
 in which it passed. The interval holds the true rate with 95 % certainty; the
 list begins with the test whose rate is high for sure.

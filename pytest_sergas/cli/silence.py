@@ -16,13 +16,13 @@ from pytest_sergas.errors import SergasError
 
 HELP = "keep quiet about alerts for a time; list silences, end one"
 EXAMPLES = f"""\
-Matchers are those of Alertmanager: label=value, label!=value, label=~expression,
-label!~expression; an alert is silenced when all of them match. The end of an
-alert that was told before is told all the same.
+Matchers are those of Alertmanager: label=value, label!=value, label=~regex,
+label!~regex; an alert is silenced when all of them match. The end of an alert
+that was told before is told all the same.
 
 {WHERE}
 examples:
-  sergas silence add alertname=DiskFull host=db1 --for 2h --comment "being cleaned"
+  sergas silence add alertname=DiskFull --for 2h --comment "being cleaned"
   sergas silence list
   sergas silence end 4f2a9c017b33
 """
