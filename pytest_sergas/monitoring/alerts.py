@@ -111,7 +111,8 @@ class AlertManager:
                 firing += [change.alert for change in after.transitions if change.alert.state is State.FIRING]
                 evaluations.append(judged.evaluation)
         if (running := self._running) is not None and self._engine_rules is not None:
-            running.ask(lambda: self._tell(running, evaluations))
+            told = {rule.key: self._alerts[rule.key] for rule, _ in standing}
+            running.ask(lambda: self._tell(running, evaluations, told))
         return firing
 
     def get_active_alerts(self) -> list[Alert]:
@@ -130,6 +131,7 @@ class AlertManager:
 
     def attach(self, running: Running, planned: Planned) -> None:
         """Hand rules and channels to an engine that has started; ``planned`` is what its configuration asks for."""
+        self._alerts.clear()
         self._planned = planned
         self._running = running
         self._engine_rules = PythonRules(running.engine.alerting, clock.read)
@@ -147,14 +149,27 @@ class AlertManager:
             await self._engine_rules.evaluate(metrics)
 
     def _before(self, rule: AlertRule) -> Mapping[Labels, Alert]:
-        if (running := self._running) is not None and self._engine_rules is not None:
-            return running.ask(lambda: running.engine.alerting.alerts_of(rule.key))
-        return self._alerts.get(rule.key, {})
+        running = self._running
+        # What the engine has not taken yet counts before what it has.
+        if running is None or self._engine_rules is None or rule.key in self._alerts:
+            return self._alerts.get(rule.key, {})
+        return running.ask(lambda: running.engine.alerting.alerts_of(rule.key))
 
-    def _tell(self, running: Running, evaluations: Sequence[Evaluation]) -> None:
+    def _tell(
+        self, running: Running, evaluations: Sequence[Evaluation], told: Mapping[str, Mapping[Labels, Alert]]
+    ) -> None:
+        """Hand ``evaluations`` to the engine; what they make of the alerts, ``told``, is its own from then on."""
+
+        def taken(task: asyncio.Task[object]) -> None:
+            self._telling.discard(task)
+            with self._lock:
+                for key, alerts in told.items():
+                    if self._alerts.get(key) is alerts:
+                        del self._alerts[key]
+
         task: asyncio.Task[object] = asyncio.ensure_future(running.engine.alerting.took_place(evaluations))
         self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task.add_done_callback(taken)
 
     def _deliver(self) -> None:
         """Let the engine deliver to the channels of its configuration and to ours."""

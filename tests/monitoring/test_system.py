@@ -118,6 +118,16 @@ async def test_metrics_that_a_program_hands_over_are_judged_and_told_from_any_th
     assert [alert.labels for alert in active] == [notification.alerts[0].labels]
 
 
+async def test_alert_begins_once_however_fast_it_is_judged_again() -> None:
+    system = ComprehensiveMonitoringSystem()
+    system.add_custom_alert_rule(FEW)
+    metrics = orders([1.0])()
+    async with system.lifespan():
+        told = [len(system.alert_manager.evaluate_metrics(metrics)) for _ in range(3)]
+
+    assert told == [1, 0, 0]
+
+
 async def test_webhook_of_the_configuration_gets_the_alert() -> None:
     with answering() as server:
         config = {"alert_webhook_url": f"{server.url}/alerts", "monitoring_interval": 0.1}
