@@ -354,7 +354,13 @@ class PlannedScheduling:
             worker.rest.clear()
 
     def _serve_all(self) -> None:
+        # One each first, and the next ones from behind: else the second longest would wait behind the longest.
         for worker in self._workers.values():
+            if worker.open and not worker.queue and not self._refused:
+                index = self._next(worker, self._current)
+                if index is not None:
+                    self._send(worker, [index])
+        for worker in reversed(self._workers.values()):
             if len(worker.queue) < 2:
                 self._serve(worker)
 

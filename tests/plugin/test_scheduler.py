@@ -288,6 +288,20 @@ def simple(tests: int, workers: int) -> Model:
     return model
 
 
+@pytest.mark.parametrize("recorded", [pytest.param(True, id="recorded"), pytest.param(False, id="as collected")])
+def test_longest_tests_begin_at_once_and_the_next_ones_wait_behind_the_shortest_of_them(
+    recorded: bool,  # noqa: FBT001
+) -> None:
+    seconds = [10.0, 9.0, 8.0, 7.0, 6.0, 1.7, 1.6, 1.5, 1.4, 1.3]
+    tests = [Collected(f"test_{place}", "unit") for place in range(len(seconds))]
+    history = History({test.node_id: test_s for test, test_s in zip(tests, seconds, strict=True)})
+    model = Model(tests, 4, Random(0), history if recorded else None)  # noqa: S311  the same run every time
+    while model.starting:
+        model.arrive()
+
+    assert [node.received for node in model.nodes] == [[0, 7], [1, 6], [2, 5], [3, 4]]
+
+
 def test_test_that_is_completed_twice_counts_once() -> None:
     model = simple(8, 2)
     node = model.nodes[0]
