@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,22 +203,16 @@ def _suite(run: PastRun) -> tuple[str, ...]:
     return (run.project, run.branch, run.commit, run.build_url, run.split, run.shard.partition("/")[2])
 
 
-_Row = tuple[object, ...] | list[object]
-_Make = Callable[..., PastRun]
-
-
 def _one(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> PastRun | None:
     query = f"SELECT {_RUN}, types FROM runs WHERE {where} ORDER BY rowid DESC LIMIT 1"  # noqa: S608  of our own texts
     row = connection.execute(query, values).fetchone()
     return None if row is None else _run(row)
 
 
-def _run(row: _Row) -> PastRun:
+def _run(row: Sequence[Any]) -> PastRun:
     *fields, types = row
-    fields[7] = json.loads(str(fields[7]))
-    made: _Make = PastRun
-    figures = {name: _figures(found) for name, found in json.loads(str(types)).items()}
-    return made(*fields, types=figures)
+    fields[7] = json.loads(fields[7])
+    return PastRun(*fields, types={name: _figures(found) for name, found in json.loads(types).items()})
 
 
 def _figures(found: Mapping[str, float]) -> TypeFigures:

@@ -13,6 +13,8 @@ nobody reads what was skipped.
     postgresql.py   Debian's PostgreSQL
     redis.py        Debian's Redis
     https.py        HTTPS with a certificate that is made for the moment
+    chromium.py     Debian's Chromium, driven by Playwright
+    axe.py          what keeps people from using a page, found by axe-core inside the browser
     ctrf.py         the reference validator of CTRF, for node
     gateways.py     what stands in for a Pushgateway that fails
 """
