@@ -212,7 +212,7 @@ def _one(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) ->
 def _run(row: Sequence[Any]) -> PastRun:
     *fields, types = row
     fields[7] = json.loads(fields[7])
-    return PastRun(*fields, types={name: _figures(found) for name, found in json.loads(types).items()})
+    return PastRun(*fields, {name: _figures(found) for name, found in json.loads(types).items()})
 
 
 def _figures(found: Mapping[str, float]) -> TypeFigures:
