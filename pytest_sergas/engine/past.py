@@ -210,9 +210,10 @@ def _one(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) ->
 
 
 def _run(row: Sequence[Any]) -> PastRun:
-    *fields, types = row
+    fields = list(row)
     fields[7] = json.loads(fields[7])
-    return PastRun(*fields, {name: _figures(found) for name, found in json.loads(types).items()})
+    fields[-1] = {name: _figures(found) for name, found in json.loads(fields[-1]).items()}
+    return PastRun(*fields)
 
 
 def _figures(found: Mapping[str, float]) -> TypeFigures:
