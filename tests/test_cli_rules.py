@@ -44,21 +44,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_named_files_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "check", "a.rules.yml"]) == 0
-    assert capsys.readouterr().out == "a.rules.yml: 1 rules\n"
+    assert capsys.readouterr().out == "a.rules.yml: 1 rule\n"
 
 
 def test_files_of_the_configuration_are_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "sergas.toml").write_text('[rules]\nfiles = ["*.rules.yml"]\nready_made = ["health"]\n', "utf-8")
 
     assert main(["rules", "check"]) == 0
-    assert capsys.readouterr().out == "a.rules.yml: 1 rules\nsergas:health: 3 rules\n"
+    assert capsys.readouterr().out == "a.rules.yml: 1 rule\nsergas:health: 3 rules\n"
 
 
 def test_without_rules_it_says_where_they_would_be(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "sergas.toml").write_text("[rules]\nready_made = []\n", "utf-8")
 
     assert main(["rules", "check"]) == 0
-    assert capsys.readouterr().out == "no rules; files of [rules] in the configuration says where they are\n"
+    assert capsys.readouterr().out == "no rules; the key files of [rules] says where they are\n"
 
 
 def test_a_wrong_file_is_refused_with_every_fault(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,8 +81,8 @@ def test_a_running_sidecar_tells_which_rules_never_had_a_series(here: Path, caps
         assert main(["rules", "check", "--url", running.url]) == 0
 
         assert capsys.readouterr().out == (
-            "a.rules.yml: 1 rules\n"
-            f"{running.url} has 1 rules in force\n"
+            "a.rules.yml: 1 rule\n"
+            f"{running.url} has 1 rule in force\n"
             '  a.rules.yml: g, High selects series that there have never been: {__name__="load"}\n'
         )
 
@@ -104,7 +104,7 @@ def test_another_server_is_not_taken_for_a_sidecar(capsys: pytest.CaptureFixture
 
 def test_tests_pass_as_with_promtool(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "test", "a_test.yml"]) == 0
-    assert capsys.readouterr().out == "a_test.yml: 1 tests, no failures\n"
+    assert capsys.readouterr().out == "a_test.yml: 1 test, no failures\n"
     assert run_tests(here, TESTS)[0]
 
 
@@ -113,7 +113,7 @@ def test_tests_fail_as_with_promtool(here: Path, capsys: pytest.CaptureFixture[s
 
     assert main(["rules", "test", "a_test.yml"]) == 1
     assert capsys.readouterr().out == (
-        "a_test.yml: 1 tests, 1 failures\n"
+        "a_test.yml: 1 test, 1 failure\n"
         "  test 1, line 1: High at 120 s\n"
         '    expected: {alertname="High", job="a"} with {}\n'
         "    got:      none\n"

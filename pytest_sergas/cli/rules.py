@@ -61,7 +61,7 @@ def _check(arguments: argparse.Namespace) -> int:
     sidecar = find_sidecar(arguments.url)
     answer = sidecar.ask(PATH, "the rules", frozenset({"rules"}))
     lines = list(running_lines(answer["rules"]))
-    print("\n".join([f"{sidecar.url} has {len(answer['rules'])} rules in force", *lines]))
+    print("\n".join([f"{sidecar.url} has {_counted(len(answer['rules']), 'rule')} in force", *lines]))
     return _BAD if any(rule["error"] for rule in answer["rules"]) else 0
 
 
@@ -72,7 +72,7 @@ def _test(paths: Sequence[Path]) -> int:
         groups = _rules_of(path, file)
         failures = list(run_file(file, groups))
         failed += len(failures)
-        print(f"{path}: {len(file.tests)} tests, {len(failures) or 'no'} failures")
+        print(f"{path}: {_counted(len(file.tests), 'test')}, {_counted(len(failures), 'failure')}")
         for failure in failures:
             print(f"  {failure}")
     return _BAD if failed else 0
@@ -84,9 +84,9 @@ def found_lines(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         counts[group.file] = counts.get(group.file, 0) + len(group.rules)
     for file, count in counts.items():
-        yield f"{file}: {count} rules"
+        yield f"{file}: {_counted(count, 'rule')}"
     if not counts:
-        yield "no rules; files of [rules] in the configuration says where they are"
+        yield "no rules; the key files of [rules] says where they are"
 
 
 def running_lines(rules: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -97,6 +97,10 @@ def running_lines(rules: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"  {place} fails: {rule['error']}"
         for selector in rule["unmatched"]:
             yield f"  {place} selects series that there have never been: {selector}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _named(files: Sequence[str]) -> tuple[Group, ...]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sergas.config.groups import GroupSettings
-from pytest_sergas.config.rules import READY_MADE, RulesSettings
+from pytest_sergas.config.rules import KEYS, READY_MADE, RulesSettings
 from pytest_sergas.core.alerts import Evaluation
+from pytest_sergas.core.kinds import NotAllowed
 from pytest_sergas.core.rules import read_rules
 from pytest_sergas.core.series import NAME, Labels, Matcher
 from pytest_sergas.engine import clock
@@ -358,3 +359,10 @@ def test_ready_made_rules_are_chosen_by_name(tmp_path: Path) -> None:
 
     assert [(group.file, group.name) for group in groups] == [("sergas:health", "health")]
     assert len(plan(RulesSettings(), tmp_path, "", DAY_S).groups) == len(READY_MADE)
+
+
+def test_ready_made_rules_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(NotAllowed) as caught:
+        KEYS["ready_made"].kind(["tests", "weather"])
+
+    assert str(caught.value) == "allowed: a list of 'tests', 'system', 'health', 'sidecar'"
