@@ -96,6 +96,7 @@ class AlertManager:
         now, found = clock.read(), tuple(metrics)
         evaluations: list[Evaluation] = []
         firing: list[Alert] = []
+        told: dict[str, Mapping[Labels, Alert]] = {}
         # Asked before the lock is taken: the engine's loop may be waiting for it.
         standing = [(rule, self._before(rule)) for rule in self.rules]
         with self._lock:
@@ -106,12 +107,11 @@ class AlertManager:
                 if judged.faults:
                     self.faults[rule.name] = judged.faults[-1]
                 after = step(before, judged.evaluation)
-                self._alerts[rule.key] = after.alerts
+                told[rule.key] = self._alerts[rule.key] = after.alerts
                 self._history.extend(after.transitions)
                 firing += [change.alert for change in after.transitions if change.alert.state is State.FIRING]
                 evaluations.append(judged.evaluation)
         if (running := self._running) is not None and self._engine_rules is not None:
-            told = {rule.key: self._alerts[rule.key] for rule, _ in standing}
             running.ask(lambda: self._tell(running, evaluations, told))
         return firing
 
