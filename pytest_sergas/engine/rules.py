@@ -265,8 +265,10 @@ class Rules:
             begin_s = time.perf_counter()
             self._sampling.sample(now)
             found: list[Evaluation] = []
-            for index, running in enumerate(rules, 1):
-                found.append(self._evaluated(running, now))
+            for index, planned in enumerate(rules, 1):
+                # A reload may have come since: what it has replaced is not evaluated, its series are not kept any more.
+                if (running := self._running.get(planned.rule.identity)) is not None:
+                    found.append(self._evaluated(running, now))
                 if index % _SLICE == 0:
                     await asyncio.sleep(0)
             self._last_s = time.perf_counter() - begin_s

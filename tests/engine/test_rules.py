@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -210,6 +210,27 @@ async def test_a_reload_gives_back_what_nobody_reads_any_more(world: World) -> N
     rules.follow(planned("Stays: rest > 5"))
 
     assert (world.history.wants("load"), world.history.wants("rest")) == (False, True)
+
+
+class Interrupted(Sampling):
+    """Sampling during which a reload comes."""
+
+    reload: Callable[[], None]
+
+    async def read(self) -> None:
+        self.reload()
+        await super().read()
+
+
+async def test_a_reload_during_an_evaluation_evaluates_the_new_rules(world: World) -> None:
+    sampling = Interrupted(world.history, world.groups, (), instance="here:1")
+    rules = Rules(planned("High: load > 5", "Old: load"), world.history, sampling, world.followed, lambda: world.now)
+    sampling.reload = lambda: rules.follow(planned("High: load > 6"))
+    await push(world.groups, "a", "load 7\n")
+    await rules.evaluate()
+
+    [evaluation] = world.followed.take()
+    assert (evaluation.rule, [active.value for active in evaluation.active]) == ("r.yml;g;High{}", [7.0])
 
 
 async def test_rules_that_are_gone_end_their_alerts(world: World) -> None:
