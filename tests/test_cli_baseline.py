@@ -85,7 +85,7 @@ def test_run_is_set_as_the_new_baseline(tmp_path: Path, capsys: pytest.CaptureFi
     known, _ = from_json(Path(history).read_bytes(), time.time())
     assert sorted((one.seconds, one.branch) for one in known[machine()][NAME]) == [(1.3, "mine"), (1.5, "mine")]
     assert known[machine()]["a.py::b"] == of("main", 1.0)
-    assert capsys.readouterr().out == f"{history}: 1 tests begin anew\n"
+    assert capsys.readouterr().out == f"{history}: anew: {NAME}\n"
 
 
 def test_run_without_relative_budgets_sets_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def _set(path: Path, names: Sequence[str]) -> int:
     notes = baselines.change(path, lambda known: replaced(known, baselines.machine(), new))
     if notes:
         raise SergasError(f"sergas: {notes[0]}")
-    print(f"{path}: {len(new)} tests begin anew")
+    print(f"{path}: anew: {', '.join(sorted(new))}")
     return 0
 
 

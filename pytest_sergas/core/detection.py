@@ -110,4 +110,4 @@ def chosen(
     if not names:
         return (), "detect-flaky: no test is new since earlier runs; name tests to try them all the same"
     left = len(names) - most
-    return tuple(names[:most]), f"detect-flaky: {left} more tests are new and were not tried" if left > 0 else ""
+    return tuple(names[:most]), f"detect-flaky: not tried, because they are too many: {left} more" if left > 0 else ""

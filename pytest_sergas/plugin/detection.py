@@ -61,7 +61,7 @@ def detect(config: pytest.Config, tests: Sequence[TestRecord], known: Collection
             notes += tester.faults
     notes += [f"detect-flaky: {name}: {one}" for name, one in tried.items() if one.nature is not Nature.STEADY]
     if tried and all(one.nature is Nature.STEADY for one in tried.values()):
-        notes.append(f"detect-flaky: {len(tried)} tests were tried and are steady")
+        notes.append(f"detect-flaky: {len(tried)} {'test was' if len(tried) == 1 else 'tests were'} tried, and steady")
     unsteady = {name for name, one in tried.items() if one.nature not in {Nature.STEADY, Nature.BROKEN}}
     return Found(frozenset(unsteady), tuple(notes))
 

@@ -425,7 +425,8 @@ class Run:
         finished_s = time.time()
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
         complete = not stopped and not unfinished
-        unsteady = self._detect(tests)
+        # Who has stopped a run does not wait for more of it.
+        unsteady = frozenset() if stopped else self._detect(tests)
         notes = [*self._notes]
         if self._parallel is not None:
             notes.extend(self._parallel.notes(tests, finished_s - self._started_s, complete=complete))

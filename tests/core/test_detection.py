@@ -95,7 +95,7 @@ RAN = {"a::slow": 3.0, "a::old": 1.0, "a::quick": 0.1}
             {"a::old"},
             False,
             1,
-            (("a::quick",), "detect-flaky: 1 more tests are new and were not tried"),
+            (("a::quick",), "detect-flaky: not tried, because they are too many: 1 more"),
             id="no more than so many",
         ),
         pytest.param(set(), True, 9, (("a::quick", "a::old", "a::slow"), ""), id="named ones"),

@@ -92,7 +92,7 @@ def test_run_with_workers_is_followed_by_the_same_trials(suite: pytest.Pytester,
 
     ran = run("--sergas-detect-flaky", "-n", "2")
 
-    assert (notes(ran), times(suite, "test_steady")) == (["detect-flaky: 1 tests were tried and are steady"], 5)
+    assert (notes(ran), times(suite, "test_steady")) == (["detect-flaky: 1 test was tried, and steady"], 5)
 
 
 def test_what_is_found_counts_for_fail_on_flaky(suite: pytest.Pytester, run: Run) -> None:
@@ -161,3 +161,11 @@ def test_trial_that_breaks_down_is_said(suite: pytest.Pytester, run: Run) -> Non
     (note, *_) = notes(run("--sergas-detect-flaky"))
 
     assert note.startswith("detect-flaky: a trial ended with status 7: ")
+
+
+def test_run_that_was_stopped_is_followed_by_no_trial(suite: pytest.Pytester, run: Run) -> None:
+    suite.makepyfile(test_new="def test_steady(times): pass\ndef test_broken(): assert 0\ndef test_behind(): pass\n")
+
+    ran = run("--sergas-detect-flaky", "-x")
+
+    assert (notes(ran), times(suite, "test_steady")) == ([], 1)
