@@ -573,8 +573,8 @@ def test_pytest_help_explains_every_option(root: Path) -> None:
         "--sergas-markdown=FILE write a summary of the run for people to this file",
         "--sergas-textfile=FILE write the run's metrics to this file, for the textfile collector of node_exporter",
         (
-            "--sergas-durations=FILE|URL read and update the durations of the tests in this file, for machines that share "
-            "it; or read them from the sidecar at this URL"
+            "--sergas-durations=FILE|URL read and update the durations of the tests in this file, for machines "
+            "that share it; or read them from the sidecar at this URL"
         ),
         "--sergas-shard=I/N run only this part of the suite, such as 2/5",
         "--sergas-push=URL push the run's metrics to the Pushgateway at this address",
