@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,10 @@ def to_ctrf(run: RunRecord) -> dict[str, Any]:
 
 def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the document round ``tests``, which are all those of ``run`` or still to be filled in."""
-    statuses = [_STATUS[test.outcome] for test in run.tests]
-    names = ("passed", "failed", "skipped", "pending", "other")
+    outcomes = Counter([test.outcome for test in run.tests])
+    statuses = dict.fromkeys(("passed", "failed", "skipped", "pending", "other"), 0)
+    for outcome, number in outcomes.items():
+        statuses[_STATUS[outcome]] += number
     return {
         "reportFormat": "CTRF",
         "specVersion": SPEC_VERSION,
@@ -72,8 +75,8 @@ def _document(run: RunRecord, tests: list[dict[str, Any]]) -> dict[str, Any]:
             "tool": {"name": "pytest", "extra": {"plugin": "pytest-sergas", "pluginVersion": run.version}},
             "summary": {
                 "tests": len(run.tests),
-                **{name: statuses.count(name) for name in names},
-                "flaky": sum(test.outcome is Outcome.FLAKY for test in run.tests),
+                **statuses,
+                "flaky": outcomes[Outcome.FLAKY],
                 "suites": len({test.file for test in run.tests}),
                 "start": _ms(run.started_s),
                 "stop": _ms(run.finished_s),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from operator import attrgetter
 
 from pytest_sergas.core.records import FAILURES, SUCCESSES, UNTYPED, Outcome, RunRecord, TestRecord, TestType
 
@@ -42,7 +41,7 @@ class TypeSummary:
 
     @property
     def retries(self) -> int:
-        return sum(test.retries for test in self.tests)
+        return sum(test.retries for test in self.tests if len(test.attempts) > 1)
 
     @property
     def success_percent(self) -> float | None:
@@ -140,13 +139,15 @@ def covered_s(intervals: Iterable[tuple[float, float]]) -> float:
 
 def _summary(name: str, tests: Sequence[TestRecord], slowest: int) -> TypeSummary:
     counts = dict.fromkeys(Outcome, 0)
-    for test in tests:
+    intervals: list[tuple[float, float]] = []
+    durations_s: list[float] = []
+    for test in tests:  # once, and each duration once: a suite may have a hundred thousand
         counts[test.outcome] += 1
-    intervals = [
-        (attempt.start_s, attempt.start_s + attempt.duration_s)
-        for test in tests
-        for attempt in test.attempts
-        if attempt.start_s
-    ]
-    ranked = nlargest(slowest, tests, key=attrgetter("duration_s"))
-    return TypeSummary(name, tuple(tests), counts, covered_s(intervals), tuple(ranked))
+        duration_s = 0.0
+        for attempt in test.attempts:
+            start_s, duration_s = attempt.start_s, attempt.duration_s
+            if start_s:
+                intervals.append((start_s, start_s + duration_s))
+        durations_s.append(duration_s)
+    ranked = nlargest(slowest, range(len(tests)), key=durations_s.__getitem__)
+    return TypeSummary(name, tuple(tests), counts, covered_s(intervals), tuple(tests[index] for index in ranked))

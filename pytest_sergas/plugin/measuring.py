@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_sergas.core.budgets import Budgets
-from pytest_sergas.core.measurement import PACE, Measurement, Use, at_best_pace
+from pytest_sergas.core.measurement import PACE, Measurement, at_best_pace
 from pytest_sergas.core.rounds import per_round
 from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
 from pytest_sergas.plugin.types import TYPED, Typed
@@ -193,12 +193,6 @@ def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:
         return taken
     one = per_round(Measurement(*taken), median)
     return one.method, one.wall_s, one.undisturbed_s, one.cpu_s, one.children_cpu_s, one.peak_memory_bytes
-
-
-def measurement(found: OnReport) -> Measurement:
-    """Return what is on a report as a `Measurement`."""
-    taken, uses, _ = found
-    return Measurement(*taken, uses=tuple(Use(*use) for use in uses))
 
 
 def _run_delay() -> RunDelay | None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import (
     MESSAGE_LIMIT,
     NAME_LIMIT,
@@ -34,8 +36,10 @@ from pytest_sergas.core.records import (
     worse,
 )
 from pytest_sergas.core.text import clean
-from pytest_sergas.plugin.measuring import OnReport, measurement
 from pytest_sergas.plugin.starts import Starts
+
+if TYPE_CHECKING:
+    from pytest_sergas.plugin.measuring import OnReport
 
 # Compiled by the first failure: to compile it takes as long as to record a hundred tests that pass.
 _TIMEOUT = r"Failed: Timeout \(>\S+s\) from pytest-timeout\."
@@ -280,5 +284,10 @@ def _attempt(attempt: _Attempt) -> AttemptRecord:
         attempt.worker,
         attempt.message,
         attempt.trace,
-        None if attempt.measured is None else measurement(attempt.measured),
+        None if attempt.measured is None else _measurement(attempt.measured),
     )
+
+
+def _measurement(found: OnReport) -> Measurement:
+    taken, uses, _ = found
+    return Measurement(*taken, uses=tuple([Use(*use) for use in uses]))

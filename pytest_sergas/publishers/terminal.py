@@ -81,7 +81,7 @@ def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:
 
 def _row(summary: TypeSummary) -> Line:
     counts = summary.counts
-    passed = succeeded_at_once(summary)
+    passed, retries = succeeded_at_once(summary), summary.retries
     slow = seconds(summary.slowest[0].duration_s) if summary.slowest else "-"
     cells: tuple[tuple[str, Style], ...] = (
         (summary.type, ""),
@@ -90,7 +90,7 @@ def _row(summary: TypeSummary) -> Line:
         (count(summary.failed), "red" if summary.failed else ""),
         (count(counts[Outcome.FLAKY]), "yellow" if counts[Outcome.FLAKY] else ""),
         (count(counts[Outcome.SKIPPED] + counts[Outcome.QUARANTINED]), ""),
-        (count(summary.retries), "yellow" if summary.retries else ""),
+        (count(retries), "yellow" if retries else ""),
         (percent(summary), ""),
         (slow, ""),
         (seconds(summary.wall_s), ""),
