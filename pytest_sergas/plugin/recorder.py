@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -93,16 +93,29 @@ class _Attempt:
 
 
 class _Test:
-    """A test while it grows."""
+    """A test while it grows.
 
-    __slots__ = ("attempts", "file", "line", "node_id", "type")
+    Attributes:
+        place: where it stands among the tests of the run.
+    """
 
-    def __init__(self, node_id: str, test_type: str, file: str, line: int | None) -> None:
+    __slots__ = ("attempts", "file", "line", "node_id", "place", "type")
+
+    def __init__(self, place: int, node_id: str, test_type: str, file: str, line: int | None) -> None:
+        self.place = place
         self.node_id = node_id
         self.type = test_type
         self.file = file
         self.line = line
         self.attempts: list[_Attempt] = []
+
+
+# A test that passed at once, when it is over: node id, type, file, line, start, seconds of the three phases, worker,
+# measurement. Nearly all of a suite is such tests. The garbage collector leaves a tuple of nothing but numbers and
+# texts alone; objects it would look through over and over while the run grows.
+_Passed: TypeAlias = (
+    "tuple[str, str, str, int | None, float, float | None, float | None, float | None, str, OnReport | None]"
+)
 
 
 class Recorder:
@@ -118,7 +131,7 @@ class Recorder:
         self._types = types
         self._starts = starts
         self._each = each
-        self._tests: list[_Test] = []
+        self._tests: list[_Test | _Passed] = []
         self._open: dict[object, _Test] = {}  # those whose last attempt has not ended or will be repeated
         self._files: dict[str, str] = {}
         self.workers: set[str] = set()
@@ -143,13 +156,14 @@ class Recorder:
         if report.outcome != "passed" or hasattr(report, "wasxfail"):
             self._judge(attempt, report)
         if attempt.ended and not attempt.repeated:
-            del self._open[key]
+            self._close(self._open.pop(key))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "passed":
             return
         node_id = report.nodeid
-        test = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(node_id.partition("::")[0]), None)
+        file = self._file(node_id.partition("::")[0])
+        test = _Test(len(self._tests), node_id, self._types.get(node_id, UNTYPED), file, None)
         attempt = _Attempt(0.0, "")
         attempt.outcome = Outcome.ERROR if report.outcome == "failed" else Outcome.SKIPPED
         attempt.message, attempt.trace = _describe(report)
@@ -180,7 +194,9 @@ class Recorder:
         unfinished: list[str] = []
         while waiting:
             test = waiting.pop()
-            if test.attempts[-1].ended:
+            if isinstance(test, tuple):
+                records.append(_passed(test))
+            elif test.attempts[-1].ended:
                 records.append(_record(test))
             else:
                 unfinished.append(test.node_id)
@@ -197,13 +213,21 @@ class Recorder:
         if known is not None and known.attempts[-1].repeated:
             known.attempts.append(attempt)
             return attempt
-        test = _Test(node_id, self._types.get(node_id, UNTYPED), self._file(file), line)
+        test = _Test(len(self._tests), node_id, self._types.get(node_id, UNTYPED), self._file(file), line)
         test.attempts.append(attempt)
         self._tests.append(test)
         self._open[key] = test
         if worker:
             self.workers.add(worker)
         return attempt
+
+    def _close(self, test: _Test) -> None:
+        [*before, last] = test.attempts
+        if before or last.outcome is not Outcome.PASSED or last.message:
+            return
+        where = test.node_id, test.type, test.file, test.line
+        times_s = last.start_s, last.setup_s, last.call_s, last.teardown_s
+        self._tests[test.place] = (*where, *times_s, last.worker, last.measured)
 
     def _file(self, name: str) -> str:
         """Return a file's name as records have it; the tests of a file share it."""
@@ -262,6 +286,17 @@ def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, st
     return clean(message, MESSAGE_LIMIT), clean(trace, TRACE_LIMIT)
 
 
+def _passed(test: _Passed) -> TestRecord:
+    node_id, test_type, file, line, start_s, setup_s, call_s, teardown_s, worker, measured = test
+    cost = None if measured is None else _measurement(measured)
+    attempt = AttemptRecord(Outcome.PASSED, start_s, setup_s, call_s, teardown_s, worker, "", "", cost)
+    return TestRecord(clean(node_id, NAME_LIMIT), test_type, Outcome.PASSED, (attempt,), file, _line(line))
+
+
+def _line(counted_from_0: int | None) -> int | None:
+    return None if counted_from_0 is None else counted_from_0 + 1
+
+
 def _record(test: _Test) -> TestRecord:
     attempts = tuple(map(_attempt, test.attempts))
     return TestRecord(
@@ -270,7 +305,7 @@ def _record(test: _Test) -> TestRecord:
         final_outcome([attempt.outcome for attempt in attempts]),
         attempts,
         test.file,
-        None if test.line is None else test.line + 1,
+        _line(test.line),
     )
 
 
