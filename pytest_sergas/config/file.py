@@ -14,7 +14,7 @@ from pytest_sergas.core.text import one_line, show_value
 PYPROJECT = "pyproject.toml"
 SERGAS_TOML = "sergas.toml"
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BARE = r"[A-Za-z0-9_-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ConfigFile:
 
     def place(self, path: tuple[str, ...]) -> str:
         """Return how an error names the key to which ``path`` leads: ``FILE: [TABLE] KEY``."""
-        *tables, key = (one_line(part if _BARE.fullmatch(part) else repr(part), 80) for part in (*self.head, *path))
+        *tables, key = (one_line(part if re.fullmatch(_BARE, part) else repr(part), 80) for part in (*self.head, *path))
         table = f"[{'.'.join(tables)}] " if tables else ""
         return f"{self.name}: {table}{key}"
 

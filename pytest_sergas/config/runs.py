@@ -25,7 +25,7 @@ TAKEN_MARKERS = frozenset(
 # Labels that the metrics have of their own; a grouping label of that name would overwrite them.
 TAKEN_LABELS = frozenset({"job", "le", "outcome", "test", "type"})
 
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL = r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*"
 _BRACES = ("branch", "job", "provider")
 
 
@@ -119,7 +119,7 @@ def _labels(raw: object) -> Mapping[str, str]:
 def _label(name: str, value: object) -> str:
     if name in TAKEN_LABELS:
         raise kinds.NotAllowed(f"{name!r} is a label of the metrics themselves; choose another name")
-    if not _LABEL.fullmatch(name):
+    if not re.fullmatch(_LABEL, name):
         raise kinds.NotAllowed("allowed: label names of letters a to z, digits and _, not starting with a digit or __")
     text = kinds.text(value)
     if not _can_be_filled(text):

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pytest_sergas.core import kinds
 
 _ALLOWED = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
-_BLANK = re.compile(r"[\x00-\x20\x7f]")
+_BLANK = r"[\x00-\x20\x7f]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def split(address: str) -> Address:
         host = f"[{host}]" if ":" in host else host.encode("idna").decode()
     except ValueError:  # among them UnicodeError, for a host that can have no such name
         raise kinds.NotAllowed(f"not a URL; {_ALLOWED}") from None
-    if parts.scheme not in {"http", "https"} or not host or port == 0 or _BLANK.search(written + host):
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or re.search(_BLANK, written + host):
         raise kinds.NotAllowed(f"not a URL of a gateway; {_ALLOWED}")
     if "?" in written or "#" in written:
         raise kinds.NotAllowed(f"a query or a fragment is of no use here; {_ALLOWED}")

@@ -19,7 +19,7 @@ from pytest_sergas.core.records import Environment
 from pytest_sergas.core.text import one_line
 
 FIELD_LIMIT = 500
-_USERINFO = re.compile(r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)?[^/?#]*@")
+_USERINFO = r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)?[^/?#]*@"
 
 Variables = Callable[..., str]
 
@@ -160,7 +160,7 @@ _SYSTEMS: tuple[tuple[str, str, Callable[[Variables], Environment]], ...] = (
 
 def without_userinfo(url: str) -> str:
     """Return a well-formed ``url`` without user name and password, so that it can be stored and followed."""
-    return _USERINFO.sub(lambda match: match["scheme"] or "", url, count=1)
+    return re.sub(_USERINFO, lambda match: match["scheme"] or "", url, count=1)
 
 
 def _branch(ref: str) -> str:

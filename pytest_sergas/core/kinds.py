@@ -15,8 +15,8 @@ Kind = Callable[[object], Any]
 
 YEAR_S = 366 * 24 * 3600.0
 TEXT_LIMIT = 4_096
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_PERCENT = r"(\d+(?:\.\d+)?)\s*%"
 
 
 class NotAllowed(ValueError):
@@ -82,7 +82,7 @@ def boolean(value: object) -> bool:
 
 def text(value: object) -> str:
     """Text on one line that is not empty, of at most `TEXT_LIMIT` characters."""
-    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_LIMIT or _CONTROL.search(value):
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_LIMIT or re.search(_CONTROL, value):
         raise NotAllowed(f"allowed: text on one line, not empty, of at most {TEXT_LIMIT} characters")
     return value
 
@@ -132,7 +132,7 @@ def exceptions(value: object) -> tuple[str, ...]:
 
 def share(value: object) -> float:
     """A part of something: ``"20%"``, or 0.2; more than 0 and at most 10 times."""
-    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    match = re.fullmatch(_PERCENT, value) if isinstance(value, str) else None
     part = float(match[1]) / 100 if match else value
     if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 10:
         raise NotAllowed('allowed: a share such as "20%" or 0.2, more than 0% and at most 1000%')

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
-_QUERY = re.compile(r"(://[^\s?#]*)[?#].*", re.DOTALL)
-_SECRET_KEY = re.compile(r"passw|token|secret|credential|api_?key|webhook|authorization|cookie", re.IGNORECASE)
+# Patterns are texts here: `re` compiles and keeps each when it is first needed, which in most runs is never.
+_SCHEME = r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://"
+_QUERY = r"(?s)(://[^\s?#]*)[?#].*"
+_HIDDEN_KEY = r"(?i)passw|token|secret|credential|api_?key|webhook|authorization|cookie"
 # Among the words of a connection string.
-_SECRET_WORD = re.compile(
-    r"(\b[\w.-]{0,40}(?:passw|token|secret|credential|api_?key)[\w.-]{0,40}\s?=\s?)\S+", re.IGNORECASE
-)
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_HIDDEN_WORD = r"(?i)(\b[\w.-]{0,40}(?:passw|token|secret|credential|api_?key)[\w.-]{0,40}\s?=\s?)\S+"
+_ANSI = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
 # Control characters, and those that turn the direction of writing: they would show a line that is not there.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 def clean(text: str, limit: int) -> str:
@@ -36,13 +35,13 @@ def clean(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """Return ``text`` on one line, without control characters, of at most ``limit`` characters."""
-    flat = " ".join(_CONTROL.sub(" ", _ANSI.sub("", clean(text, limit * 4))).split())
+    flat = " ".join(re.sub(_CONTROL, " ", re.sub(_ANSI, "", clean(text, limit * 4))).split())
     return flat if len(flat) <= limit else flat[: limit - 3] + "..."
 
 
 def printable(text: str) -> str:
     """Return ``text``, of any number of lines, without colours and other control sequences."""
-    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return re.sub(_CONTROL, "", re.sub(_ANSI, "", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def columns(text: str) -> int:
@@ -81,16 +80,16 @@ def redact_url(url: str) -> str:
     Everything before the last ``@`` goes, because a password may hold any character; an ``@`` in the path
     therefore hides the host, which is the lesser evil. Of ``password=...`` the value goes.
     """
-    url = _SECRET_WORD.sub(r"\1***", url)
+    url = re.sub(_HIDDEN_WORD, r"\1***", url)
     before, at, rest = url.rpartition("@")
-    scheme = _SCHEME.match(before)
+    scheme = re.match(_SCHEME, before)
     shown = f"{scheme[0] if scheme else ''}***@{rest}" if at else url
-    return _QUERY.sub(r"\1?***", shown)
+    return re.sub(_QUERY, r"\1?***", shown)
 
 
 def is_secret(key: str) -> bool:
     """Whether the value of ``key`` may be a secret, going by its name; the name of the file of one is none."""
-    return _SECRET_KEY.search(key) is not None and not key.endswith("_file")
+    return re.search(_HIDDEN_KEY, key) is not None and not key.endswith("_file")
 
 
 def show_value(key: str, value: object) -> str:
@@ -112,5 +111,5 @@ def _redact(value: object) -> object:
     if isinstance(value, tuple):
         return tuple(_redact(entry) for entry in value)
     if isinstance(value, dict):
-        return {name: "***" if _SECRET_KEY.search(str(name)) else _redact(entry) for name, entry in value.items()}
+        return {name: "***" if re.search(_HIDDEN_KEY, str(name)) else _redact(entry) for name, entry in value.items()}
     return value

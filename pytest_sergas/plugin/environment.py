@@ -20,7 +20,7 @@ from pytest_sergas.core.ci import FIELD_LIMIT, from_variables, without_userinfo
 from pytest_sergas.core.records import Environment
 from pytest_sergas.core.text import one_line
 
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 _SMALL_BYTES = 64 * 1024
 _PACKED_BYTES = 64 * 1024 * 1024
 
@@ -98,7 +98,7 @@ def _packed(path: Path, ref: str) -> str:
 
 
 def _commit(text: str) -> str:
-    return text.strip() if _COMMIT.fullmatch(text.strip()) else ""
+    return text.strip() if re.fullmatch(_COMMIT, text.strip()) else ""
 
 
 def _read(path: Path, limit_bytes: int) -> str:

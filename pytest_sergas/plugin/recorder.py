@@ -62,34 +62,21 @@ class Running:
 
 
 class _Attempt:
-    """An attempt while it grows."""
+    """An attempt while it grows: what is not known yet is as it stands here, and costs an attempt nothing."""
 
-    __slots__ = (
-        "call_s",
-        "ended",
-        "measured",
-        "message",
-        "outcome",
-        "repeated",
-        "setup_s",
-        "start_s",
-        "teardown_s",
-        "trace",
-        "worker",
-    )
+    outcome = Outcome.PASSED
+    setup_s: float | None = None
+    call_s: float | None = None
+    teardown_s: float | None = None
+    message = ""
+    trace = ""
+    measured: OnReport | None = None
+    ended = False
+    repeated = False
 
     def __init__(self, start_s: float, worker: str) -> None:
-        self.outcome = Outcome.PASSED
         self.start_s = start_s
-        self.setup_s: float | None = None
-        self.call_s: float | None = None
-        self.teardown_s: float | None = None
         self.worker = worker
-        self.message = ""
-        self.trace = ""
-        self.measured: OnReport | None = None
-        self.ended = False
-        self.repeated = False
 
 
 class _Test:
@@ -134,11 +121,16 @@ class Recorder:
         self._tests: list[_Test | _Passed] = []
         self._open: dict[object, _Test] = {}  # those whose last attempt has not ended or will be repeated
         self._files: dict[str, str] = {}
+        self._seen: tuple[object, str] = (None, "")
         self.workers: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # This runs three times for each test: what is needed once stands in _begin, what is seldom needed in _judge.
-        node_id = report.nodeid
+        location, node_id = self._seen
+        # Without workers the reports of a test share one location; to ask a report for its node id takes three calls.
+        if report.location is not location or location is None:
+            node_id = report.nodeid
+            self._seen = (report.location, node_id)
         key: object = (node_id, _worker(report)) if self._each else node_id
         test = self._open.get(key)
         attempt = test.attempts[-1] if test is not None else None
@@ -156,7 +148,11 @@ class Recorder:
         if report.outcome != "passed" or hasattr(report, "wasxfail"):
             self._judge(attempt, report)
         if attempt.ended and not attempt.repeated:
-            self._close(self._open.pop(key))
+            test = self._open.pop(key)
+            if attempt.outcome is Outcome.PASSED and not attempt.message and len(test.attempts) == 1:
+                where = test.node_id, test.type, test.file, test.line
+                times_s = attempt.start_s, attempt.setup_s, attempt.call_s, attempt.teardown_s
+                self._tests[test.place] = (*where, *times_s, attempt.worker, attempt.measured)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "passed":
@@ -220,14 +216,6 @@ class Recorder:
         if worker:
             self.workers.add(worker)
         return attempt
-
-    def _close(self, test: _Test) -> None:
-        [*before, last] = test.attempts
-        if before or last.outcome is not Outcome.PASSED or last.message:
-            return
-        where = test.node_id, test.type, test.file, test.line
-        times_s = last.start_s, last.setup_s, last.call_s, last.teardown_s
-        self._tests[test.place] = (*where, *times_s, last.worker, last.measured)
 
     def _file(self, name: str) -> str:
         """Return a file's name as records have it; the tests of a file share it."""

@@ -154,7 +154,7 @@ class Collection:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
         # Before the others, so that -m sees the markers that paths give; after them, when it is known what runs.
-        untyped = self._find_types(items)
+        found, untyped = self._find_types(items)
         result = yield
         self.faults = self._find_faults(config, items, untyped)
         if self.faults:
@@ -163,7 +163,7 @@ class Collection:
             items.clear()  # the controller ends the run when it reads the plan
         policies: dict[Typed, None] = {}
         for item in items:
-            typed = item.stash.get(TYPED, None)
+            typed = found.get(id(item))
             if typed is not None:
                 policies[typed] = None
                 self._apply(item, typed)
@@ -185,15 +185,17 @@ class Collection:
 
             register_alone(session.config, session.items)
 
-    def _find_types(self, items: Sequence[pytest.Item]) -> list[str]:
+    def _find_types(self, items: Sequence[pytest.Item]) -> tuple[dict[int, Typed], list[str]]:
+        """Return the identity of an item → its type and policy, and the node ids of those without one."""
+        found: dict[int, Typed] = {}
         untyped = []
         for item in items:
             typed = self._types.of(item)
             if typed is None:
                 untyped.append(item.nodeid)
             else:
-                item.stash[TYPED] = typed
-        return untyped
+                found[id(item)] = item.stash[TYPED] = typed
+        return found, untyped
 
     def _find_faults(self, config: pytest.Config, items: list[pytest.Item], untyped: list[str]) -> list[str]:
         faults = list(self._types.faults)

@@ -24,8 +24,6 @@ import pytest_timeout
 
 from pytest_sergas.plugin.types import Typed
 
-_SETTINGS = pytest.StashKey[pytest_timeout.Settings]()
-
 
 class Timeouts:
     """Arms and cancels."""
@@ -36,6 +34,8 @@ class Timeouts:
         self._set = _implementation(config.hook.pytest_timeout_set_timer)
         self._cancel = _implementation(config.hook.pytest_timeout_cancel_timer)
         self._known: dict[Typed, pytest_timeout.Settings | None] = {}
+        # By the identity of the item, which lives as long as the session: to ask its stash would take three calls.
+        self._assigned: dict[int, pytest_timeout.Settings] = {}
         self._started_s = 0.0
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
@@ -50,7 +50,7 @@ class Timeouts:
             mark = pytest.mark.timeout(settings.timeout, method=settings.method, func_only=True)
             item.add_marker(mark, append=False)
         else:
-            item.stash[_SETTINGS] = settings
+            self._assigned[id(item)] = settings
 
     def _work_out(self, item: pytest.Item, typed: Typed) -> pytest_timeout.Settings | None:
         if typed.policy.choices["timeout"].source.is_engine:
@@ -61,7 +61,7 @@ class Timeouts:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self._started_s = time.perf_counter()
-        settings = item.stash.get(_SETTINGS, None)
+        settings = self._assigned.get(id(item))
         if settings is not None:
             self._arm(item, settings, armed=self._engine_arms)
         elif getattr(item, "execution_count", 1) > 1:
@@ -79,7 +79,7 @@ class Timeouts:
         # It is here that pytest-timeout cancels, and a debugger, where there is one, has been left again.
         if not isinstance(node, pytest.Item) or call.when not in {"setup", "call"}:
             return
-        settings = node.stash.get(_SETTINGS, None) or _engine_settings(node)
+        settings = self._assigned.get(id(node)) or _engine_settings(node)
         if hasattr(report, "context") and settings.timeout:  # a subtest: the call goes on
             left_s = settings.timeout - (time.perf_counter() - self._started_s)
             settings = settings._replace(timeout=max(left_s, 0.001))
