@@ -48,8 +48,8 @@ def to_json(run: RunRecord) -> bytes:
     nor as JSON's own escape would strict readers take the file.
     """
     before, tests, after = _dumps(_document(run, tests=[])).partition('"tests":[]')
-    files: dict[str, str] = {}
-    lines = ",".join([_passed_at_once(test, files) or _dumps(_test(test)) for test in run.tests])
+    quoted: dict[str, str] = {}
+    lines = ",".join([_passed_at_once(test, quoted) or _dumps(_test(test)) for test in run.tests])
     return _utf8(f"{before}{tests[:-1]}{lines}]{after}")
 
 
@@ -139,11 +139,11 @@ def _test(test: TestRecord) -> dict[str, Any]:
     return document
 
 
-def _passed_at_once(test: TestRecord, files: dict[str, str]) -> str:
+def _passed_at_once(test: TestRecord, quoted: dict[str, str]) -> str:
     """Return `_test` of ``test`` as JSON if it passed at the first attempt and there is no more to say, else "".
 
     Args:
-        files: file → its JSON, remembered from test to test.
+        quoted: a file or a type → its JSON, remembered from test to test.
     """
     last = test.attempts[-1]
     setup_s, call_s, teardown_s = last.setup_s, last.call_s, last.teardown_s
@@ -152,12 +152,16 @@ def _passed_at_once(test: TestRecord, files: dict[str, str]) -> str:
     if setup_s is None or call_s is None or teardown_s is None or test.line is None or not test.file:
         return ""
     duration, start = _ms(setup_s + call_s + teardown_s), _ms(last.start_s)
-    file = files.get(test.file) or files.setdefault(test.file, _quote(test.file))
+    node_id = _quote(test.node_id)
+    # Each character is quoted for itself: the end of what is quoted is the end, quoted.
+    name = node_id.partition("::")[2].removesuffix('"') or node_id[1:-1]
+    file = quoted.get(test.file) or quoted.setdefault(test.file, _quote(test.file))
+    test_type = quoted.get(test.type) or quoted.setdefault(test.type, _quote(test.type))
     worker = f',"threadId":{_quote(last.worker)}' if last.worker else ""
     measured = f",{_dumps(_measured(last))[1:-1]}" if last.measured is not None else ""
     return (
-        f'{{"testId":{_quote(test.node_id)},"name":{_quote(test.name)},"status":"passed","rawStatus":"passed",'
-        f'"duration":{duration},"start":{start},"stop":{start + duration},"type":{_quote(test.type)},"filePath":{file},'
+        f'{{"testId":{node_id},"name":"{name}","status":"passed","rawStatus":"passed",'
+        f'"duration":{duration},"start":{start},"stop":{start + duration},"type":{test_type},"filePath":{file},'
         f'"suite":[{file}],"line":{test.line}{worker},"extra":{{"setupSeconds":{setup_s:.6f},'
         f'"callSeconds":{call_s:.6f},"teardownSeconds":{teardown_s:.6f}{measured}}}}}'
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """How much of a budget was used.
 
     Attributes:
@@ -38,8 +37,7 @@ def at_best_pace(undisturbed_s: float, cpu_s: float, slowness: float) -> float:
     return undisturbed_s - min(undisturbed_s, cpu_s) * (1 - 1 / slowness)
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """The call phase of one attempt.
 
     Attributes:

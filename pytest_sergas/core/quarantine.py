@@ -7,7 +7,7 @@ entry hides nothing any more and fails the run, so that a quarantine is no grave
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_sergas.core.records import Outcome, Refusal, TestRecord
@@ -60,7 +60,7 @@ class Quarantine:
     def applied(self, tests: Iterable[TestRecord]) -> tuple[TestRecord, ...]:
         """Return ``tests``, with those in quarantine counted as such."""
         return tuple(
-            test if self.of(test.node_id) is None else replace(test, outcome=Outcome.QUARANTINED) for test in tests
+            test if self.of(test.node_id) is None else test._replace(outcome=Outcome.QUARANTINED) for test in tests
         )
 
     def unmatched(self, node_ids: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sergas.core.measurement import Measurement
 
@@ -123,8 +123,7 @@ def worse(so_far: Outcome, phase: Outcome) -> Outcome:
     return phase if so_far is Outcome.PASSED else so_far
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One whole try at a test: set-up, call and teardown with fresh fixtures.
 
     Attributes:
@@ -152,8 +151,16 @@ class AttemptRecord:
         return (self.setup_s or 0.0) + (self.call_s or 0.0) + (self.teardown_s or 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class TestRecord:
+class _TestFields(NamedTuple):
+    node_id: str
+    type: str
+    outcome: Outcome
+    attempts: tuple[AttemptRecord, ...]
+    file: str = ""
+    line: int | None = None
+
+
+class TestRecord(_TestFields):
     """One test with all its attempts, oldest first; there is at least one.
 
     Attributes:
@@ -164,13 +171,7 @@ class TestRecord:
     """
 
     __test__ = False
-
-    node_id: str
-    type: str
-    outcome: Outcome
-    attempts: tuple[AttemptRecord, ...]
-    file: str = ""
-    line: int | None = None
+    __slots__ = ()
 
     @property
     def last(self) -> AttemptRecord:

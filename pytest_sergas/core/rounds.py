@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pytest_sergas.core.measurement import Measurement
 
@@ -36,8 +36,7 @@ def per_round(whole: Measurement, median_s: float) -> Measurement:
         median_s: wall time of a round.
     """
     share = min(1.0, median_s / whole.wall_s) if whole.wall_s > 0 else 1.0
-    return replace(
-        whole,
+    return whole._replace(
         method=f"{whole.method}+benchmark",
         wall_s=whole.wall_s * share,
         undisturbed_s=whole.undisturbed_s * share,

@@ -134,7 +134,8 @@ class Recorder:
         key: object = (node_id, _worker(report)) if self._each else node_id
         test = self._open.get(key)
         attempt = test.attempts[-1] if test is not None else None
-        when = report.when
+        # In its own dictionary it is found out in a tenth of the time that a report has not got something.
+        known, when = report.__dict__, report.when
         if attempt is None or attempt.ended or (when == "setup" and attempt.setup_s is not None):
             attempt = self._begin(key, test, node_id, report)
         if when == "setup":
@@ -142,10 +143,10 @@ class Recorder:
         elif when == "teardown":
             attempt.teardown_s = report.duration
             attempt.ended = True
-        elif not hasattr(report, "context"):  # a subtest's time is part of the call's
-            attempt.call_s = getattr(report, "duration", None)
-            attempt.measured = getattr(report, "sergas", None)
-        if report.outcome != "passed" or hasattr(report, "wasxfail"):
+        elif "context" not in known:  # a subtest's time is part of the call's
+            attempt.call_s = known.get("duration")
+            attempt.measured = known.get("sergas")
+        if report.outcome != "passed" or "wasxfail" in known:
             self._judge(attempt, report)
         if attempt.ended and not attempt.repeated:
             test = self._open.pop(key)
@@ -250,12 +251,11 @@ class Recorder:
 
 def _worker(report: pytest.TestReport) -> str:
     """Return the worker that ran the test, or "" for the only process."""
-    worker: str = getattr(report, "worker_id", "")
-    if worker:
+    worker: str = report.__dict__.get("worker_id", "")
+    if worker or "node" not in report.__dict__:
         return worker
     # What pytest-xdist itself reports of a worker that died names it only by its connection.
-    node = getattr(report, "node", None)
-    return str(node.gateway.id) if node is not None else ""
+    return str(report.node.gateway.id)
 
 
 def _describe(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,10 +121,7 @@ def test_document_of_another_tool_is_read_as_far_as_ctrf_goes() -> None:
 
     assert (run.started_s, run.finished_s, run.collected) == (1.0, 2.0, 1)
     assert run.tests == (
-        replace(
-            record("adds", AttemptRecord(Outcome.PASSED, call_s=1.5), type="untyped", line=None),
-            file="",
-        ),
+        record("adds", AttemptRecord(Outcome.PASSED, call_s=1.5), type="untyped", line=None)._replace(file=""),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -54,7 +53,7 @@ def test_tests_that_were_judged_leave_a_letter(outcomes: list[Outcome], letters:
     [([Outcome.FAILED], "f"), ([Outcome.PASSED], "p"), ([Outcome.FAILED, Outcome.PASSED], "k")],
 )
 def test_test_in_quarantine_leaves_what_it_was(outcomes: list[Outcome], letter: str) -> None:
-    test = replace(record("a.py::a", *outcomes), outcome=Outcome.QUARANTINED)
+    test = record("a.py::a", *outcomes)._replace(outcome=Outcome.QUARANTINED)
 
     assert list(of([test])) == [("a.py::a", letter)]
 

@@ -193,7 +193,7 @@ def _with_named_workers(run: RunRecord) -> RunRecord:
     """Return a shard whose workers say of which shard they are."""
 
     def named(test: TestRecord) -> TestRecord:
-        attempts = (replace(attempt, worker=f"{run.shard} {attempt.worker}".strip()) for attempt in test.attempts)
-        return replace(test, attempts=tuple(attempts))
+        attempts = (attempt._replace(worker=f"{run.shard} {attempt.worker}".strip()) for attempt in test.attempts)
+        return test._replace(attempts=tuple(attempts))
 
     return replace(run, tests=tuple(map(named, run.tests)))
