@@ -128,7 +128,10 @@ def read_document(content: str, file: str, faults: list[str]) -> Entry | None:
         line = "" if error.problem_mark is None else f"{error.problem_mark.line + 1}:"
         faults.append(f"{file}:{line} is not YAML: {one_line(error.problem or str(error), 200)}")
         return None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         faults.append(f"{file}: is not YAML: {one_line(str(error), 200)}")
+        return None
+    except RecursionError:
+        faults.append(f"{file}: lists or tables stand in one another too deeply")
         return None
     return None if node is None or node.tag == _NULL else Entry(node, file, faults)

@@ -58,9 +58,9 @@ def keep_start(text: str, width: int) -> str:
     flat = one_line(text, 4 * width)
     if columns(flat) <= width:
         return flat
-    while columns(flat) > width - 3:
+    while flat and columns(flat) > width - 3:
         flat = flat[: len(flat) - max(1, (columns(flat) - width + 3) // 2)]
-    return f"{flat}..."
+    return f"{flat}..."[:width]
 
 
 def keep_end(text: str, width: int) -> str:
@@ -69,9 +69,9 @@ def keep_end(text: str, width: int) -> str:
     flat = one_line(text[-4 * width :], 4 * width)
     if len(text) <= 4 * width and columns(flat) <= width:
         return flat
-    while columns(flat) > width - 3:
+    while flat and columns(flat) > width - 3:
         flat = flat[max(1, (columns(flat) - width + 3) // 2) :]
-    return f"...{flat}"
+    return f"...{flat}"[:width]
 
 
 def redact_url(url: str) -> str:

@@ -11,7 +11,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -118,7 +117,7 @@ def test_real_calls() -> None:
             meter.start(exact=False)
             call(share)
             taken = Measurement(*meter.stop())
-            return replace(taken, undisturbed_s=at_best_pace(taken.undisturbed_s, taken.cpu_s, pace.slowness()))
+            return taken._replace(undisturbed_s=at_best_pace(taken.undisturbed_s, taken.cpu_s, pace.slowness()))
 
         return attempt
 

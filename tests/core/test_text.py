@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.text import clean, columns, keep_end, one_line, redact_url, show_value
+from pytest_sergas.core.text import clean, columns, keep_end, keep_start, one_line, redact_url, show_value
 
 pytestmark = pytest.mark.unit
 
@@ -58,9 +58,14 @@ def test_wide_characters_take_two_columns_and_combining_ones_none() -> None:
     assert columns("e\u0301") == 1
 
 
-@given(ANY_TEXT, st.integers(4, 100))
+@given(ANY_TEXT, st.integers(1, 100))
 def test_kept_end_never_takes_more_than_its_columns(text: str, width: int) -> None:
     assert columns(keep_end(text, width)) <= width
+
+
+@given(ANY_TEXT, st.integers(1, 100))
+def test_kept_start_never_takes_more_than_its_columns(text: str, width: int) -> None:
+    assert columns(keep_start(text, width)) <= width
 
 
 def test_kept_end_of_a_node_id_names_the_test() -> None:
