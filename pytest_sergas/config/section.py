@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.core import kinds
@@ -38,8 +38,7 @@ def _nowhere(path: tuple[str, ...]) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key of a section: its kind, what it means, and an example in TOML (the default where there is one)."""
 
     kind: kinds.Kind

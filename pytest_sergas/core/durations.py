@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_sergas.core.kinds import YEAR_S
 from pytest_sergas.core.records import AttemptRecord, Outcome, TestRecord
@@ -36,8 +36,7 @@ class DurationsError(ValueError):
     """A text is no file of durations; the text of the error says why, without naming the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(NamedTuple):
     """What is known of one test.
 
     Attributes:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Kind = Callable[[object], Any]
 
@@ -23,8 +22,7 @@ class NotAllowed(ValueError):
     """A value is not of its kind; the text says what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(NamedTuple):
     """An entry inside a table that cannot be used.
 
     Attributes:

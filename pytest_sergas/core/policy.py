@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sergas.core import kinds
 from pytest_sergas.core.budgets import ATTEMPTS, Budgets, numbers
@@ -46,8 +46,7 @@ class Source(StrEnum):
         return self in {Source.ENGINE_MARKER, Source.COMMAND_LINE, Source.ENGINE_INI}
 
 
-@dataclass(frozen=True, slots=True)
-class Keyword:
+class Keyword(NamedTuple):
     """A setting of a type.
 
     Attributes:
@@ -134,8 +133,7 @@ BUILT_IN: Mapping[TestType, Mapping[str, Any]] = MappingProxyType(
 Layer = tuple[Source, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A value, and the place that decided on it."""
 
     value: Any

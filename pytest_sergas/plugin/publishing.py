@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.core.text import one_line
@@ -26,8 +26,7 @@ _SPARE_SHARE = 0.1
 _SPARE_S = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What became of one publisher: a publication, or the reason why there is none."""
 
     name: str

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pytest
 
@@ -45,8 +44,7 @@ if TYPE_CHECKING:
 _TIMEOUT = r"Failed: Timeout \(>\S+s\) from pytest-timeout\."
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """A test that has begun and not ended.
 
     Attributes:

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -79,7 +78,7 @@ class Watchdog:
 
     def _placed(self, running: Sequence[Running]) -> list[Running]:
         workers = self._workers()
-        return [test if test.worker else replace(test, worker=workers.get(test.node_id, "")) for test in running]
+        return [test if test.worker else test._replace(worker=workers.get(test.node_id, "")) for test in running]
 
 
 def message(silence_s: float, running: Sequence[Running], now_s: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pytest_sergas.config import Settings
 from pytest_sergas.core.records import RunRecord
@@ -19,8 +19,7 @@ GROUP = "pytest_sergas.publishers"
 Style = Literal["", "bold", "red", "green", "yellow"]
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A piece of a line; the style is dropped where colour is off."""
 
     text: str
