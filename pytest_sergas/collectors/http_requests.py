@@ -117,7 +117,8 @@ class HttpRequests:
                 Sample((("method", method), ("endpoint", endpoint), ("exception", kind)), count)
                 for (method, endpoint, kind), count in self._raised.items()
             ]
-            in_flight = (Sample((), self._in_flight),)
+            # Where no application counts its requests, there is nothing to say about them.
+            in_flight = (Sample((), self._in_flight),) if self._counts or self._in_flight else ()
         text = "Duration of HTTP requests in seconds"
         if self.duration_sampling > 1:
             text = f"{text}, of one request in {self.duration_sampling}"

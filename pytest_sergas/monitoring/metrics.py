@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,8 @@ class _Alone:
         self._collection = Collection(sources, clock=clock.read)
         self._loop = asyncio.new_event_loop()
         self._collected = False
-        threading.Thread(target=self._loop.run_forever, name="sergas collects", daemon=True).start()
+        threading.Thread(target=_run, args=(self._loop,), name="sergas collects", daemon=True).start()
+        weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)  # nobody has to close a collector
 
     def add(self, source: collectors.Source) -> None:
         async def add() -> None:
@@ -152,6 +154,13 @@ class _Alone:
             return self._collection.families(clock.read())
 
         return asyncio.run_coroutine_threadsafe(families(), self._loop).result()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _each_once(families: Iterable[Family]) -> list[Family]:

@@ -308,13 +308,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """End the process with everything that it started: asked first, killed when it does not listen."""
     import psutil
 
-    started: list[psutil.Process] = []
-    if process.returncode is None:
+    started: set[psutil.Process] = set()
+
+    def look() -> None:
         with contextlib.suppress(psutil.Error):
-            started = psutil.Process(process.pid).children(recursive=True)
+            started.update(psutil.Process(process.pid).children(recursive=True))
+
+    if process.returncode is None:
+        look()
         _signal(process.pid, signal.SIGINT)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(process.wait()), STOP_S)
+    if process.returncode is None:
+        _signal(process.pid, signal.SIGSTOP)  # so that nothing is started after the second look
+        look()
     # Also after a good end: a worker, or what a test forgot, may live on in the group.
     _signal(process.pid, signal.SIGKILL)
     for child in started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -98,3 +99,16 @@ def test_threads_may_record_at_once(collector: MetricsCollector) -> None:
     asyncio.run(record())
 
     assert 'http_requests_total{method="GET",endpoint="/a",status="200"} 400\n' in collector.get_prometheus_metrics()
+
+
+def test_collector_that_nobody_holds_leaves_no_thread() -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    collector = MetricsCollector(CollectSettings(disabled=("container", "process")))
+    collector.collect_metrics()
+    [thread] = [one for one in threading.enumerate() if one.name == "sergas collects" and one.ident not in before]
+
+    del collector
+    gc.collect()
+
+    thread.join(60)
+    assert not thread.is_alive()

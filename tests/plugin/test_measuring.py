@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -158,43 +161,54 @@ def test_a_forked_child_measures_itself(meter: Meter) -> None:
             block = bytearray(20 * MIB)
             del block
             os.write(write, str(meter.stop()[5]).encode())
+        except OSError:
+            os.write(write, traceback.format_exc().encode())
         finally:
             os._exit(0)  # whatever happens: it must not go on as pytest
-    os.waitpid(child, 0)
-    peak = int(os.read(read, 100))
-    os.close(read)
     os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as told:
+        peak = told.read()
 
-    assert abs(peak - 20 * MIB) <= MIB
+    assert peak.isdigit(), peak
+    assert abs(int(peak) - 20 * MIB) <= MIB
+
+
+@contextmanager
+def held(size: int) -> Iterator[None]:
+    """Hold memory of the system's own: the heap may have some that an earlier test has freed, which nobody sees."""
+    with mmap.mmap(-1, size) as block:
+        for page in range(0, size, mmap.PAGESIZE):
+            block[page] = 1
+        yield
 
 
 def test_sampling_sees_what_is_held_at_the_end() -> None:
     sampling = Sampling()
     sampling.start(exact=False)
-    block = b"\x01" * (20 * MIB)  # one allocation: a copy of another would be a peak of its own
-    peak = sampling.stop_bytes()
+    with held(20 * MIB):
+        peak = sampling.stop_bytes()
     sampling.close()
 
-    assert abs(peak - len(block)) <= 2 * MIB
+    assert abs(peak - 20 * MIB) <= 2 * MIB
 
 
 def test_sampling_sees_a_peak_that_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     sampling = Sampling()
     looked = threading.Event()
-    held = sampling._held_bytes  # noqa: SLF001  to wait for a look instead of for time
+    held_bytes = sampling._held_bytes  # noqa: SLF001  to wait for a look instead of for time
 
     def look() -> int:
-        value = held()
+        value = held_bytes()
         if threading.current_thread().name == "sergas-memory" and value > start + 15 * MIB:
             looked.set()
         return value
 
     sampling.start(exact=False)
-    start = held()
+    start = held_bytes()
     monkeypatch.setattr(sampling, "_held_bytes", look)
-    block = b"\x01" * (20 * MIB)  # one allocation: a copy of another would be a peak of its own
-    assert looked.wait(60)
-    del block
+    with held(20 * MIB):
+        assert looked.wait(60)
     peak = sampling.stop_bytes()
     sampling.close()
 
@@ -243,7 +257,7 @@ def test_every_attempt_is_measured_and_recorded(pytester: pytest.Pytester, run: 
     test = run(*workers).tests["test_one"]
 
     measured = [attempt["extra"]["measured"] for attempt in (*test["retryAttempts"], test)]
-    assert [round(one["peakMemoryBytes"] / MIB) for one in measured] == [30, 30]
+    assert all(abs(one["peakMemoryBytes"] - 30 * MIB) <= MIB for one in measured)
     assert all(0 < one["undisturbedSeconds"] <= one["wallSeconds"] for one in measured)
 
 
