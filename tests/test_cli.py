@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from pytest_sergas.cli.init import guess_paths, starter
 from pytest_sergas.config import TYPE_KEYS, Settings, TypeSettings, load, load_sections
 from pytest_sergas.config.file import read_file
 from pytest_sergas.config.section import Key
-from pytest_sergas.core.policy import KEYWORDS, Source
+from pytest_sergas.core.policy import Source
 from pytest_sergas.core.records import TestType
 from pytest_sergas.version import VERSION
 from tests import test_config
@@ -235,18 +234,6 @@ def test_starter_shows_the_defaults_of_what_has_one(root: Path) -> None:
         assert getattr(load(root, environ={}).settings, key) == getattr(defaults, key)
 
 
-def test_starter_says_which_keys_are_not_yet_in_force() -> None:
-    lines = list(starter({}, head=""))
-    unit = lines[lines.index("[types.unit]") : lines.index("[types.integration]")]
-
-    said = {
-        after.removeprefix("#").partition(" =")[0]
-        for before, after in itertools.pairwise(unit)
-        if before.endswith("(checked, but not yet in force in this version)")
-    }
-    assert said == {name for name, keyword in KEYWORDS.items() if not keyword.in_force}
-
-
 @pytest.mark.usefixtures("mail")
 def test_starter_has_the_keys_of_every_section() -> None:
     lines = list(starter({}, head="tool.sergas"))
@@ -415,8 +402,8 @@ def test_config_counts_what_addopts_and_the_engines_say(root: Path) -> None:
         "source": "command line: --sergas-ctrf",
     }
     policy = document["types"]["unit"]["policy"]
-    assert policy["retries"] == {"value": 3, "source": "command line or environment", "in_force": True}
-    assert policy["timeout"] == {"value": 45.0, "source": "the engine's ini value", "in_force": True}
+    assert policy["retries"] == {"value": 3, "source": "command line or environment"}
+    assert policy["timeout"] == {"value": 45.0, "source": "the engine's ini value"}
 
 
 def test_config_agrees_with_what_pytest_reads(root: Path) -> None:

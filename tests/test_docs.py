@@ -35,7 +35,7 @@ from pytest_sergas.config.routes import ROUTE_KEYS, ROUTES, WINDOW_KEYS
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import HELP, Sample
 from pytest_sergas.core.monitoring import families_of
-from pytest_sergas.core.policy import KEYWORDS, MARKER_KEYWORDS
+from pytest_sergas.core.policy import MARKER_KEYWORDS
 from pytest_sergas.core.records import Outcome, TestType
 from pytest_sergas.core.routes import Route
 from pytest_sergas.engine import alert_figures, checking, clock, outbox, rule_files
@@ -192,13 +192,6 @@ def test_keys_of_a_type_are_documented() -> None:
     documented = first_cells("Keys of a type")
 
     assert documented == [key for key in config.TYPE_KEYS if key not in MARKER_KEYWORDS]
-
-
-@pytest.mark.parametrize("keyword", KEYWORDS)
-def test_what_is_not_yet_in_force_says_so(keyword: str) -> None:
-    title = "Marker keywords" if keyword in MARKER_KEYWORDS else "Keys of a type"
-
-    assert ("not yet in force" in row(title, keyword)) is not KEYWORDS[keyword].in_force
 
 
 def test_other_names_of_keys_are_documented() -> None:

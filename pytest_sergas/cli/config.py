@@ -16,7 +16,7 @@ from pytest_sergas.config.checks import CheckSettings
 from pytest_sergas.config.file import read_file
 from pytest_sergas.config.section import Reading
 from pytest_sergas.config.toml import to_toml
-from pytest_sergas.core.policy import KEYWORDS, Choice, Layer, Policy, Source, resolve
+from pytest_sergas.core.policy import Layer, Policy, Source, resolve
 from pytest_sergas.core.records import TestType
 from pytest_sergas.core.text import is_secret, redact_url
 
@@ -115,7 +115,7 @@ def _type_document(table: TypeSettings, policy: Policy | None) -> dict[str, Any]
     if policy is None:
         return {"enabled": False}
     choices = {
-        name: {"value": _public(name, choice.value), "source": choice.source.value, "in_force": KEYWORDS[name].in_force}
+        name: {"value": _public(name, choice.value), "source": choice.source.value}
         for name, choice in policy.choices.items()
     }
     return {"enabled": True, "marker": table.marker, "paths": list(table.paths), "gate": table.gate, "policy": choices}
@@ -128,17 +128,12 @@ def _type_lines(test_type: TestType, table: TypeSettings, policy: Policy | None)
     about = [f"@pytest.mark.{table.marker}", *(f"path {path}" for path in table.paths)]
     about += ["gate"] if table.gate else []
     given = {name: choice for name, choice in policy.choices.items() if choice.source is not Source.BUILT_IN}
-    built_in = [f"{name} {_choice(name, choice)}" for name, choice in policy.choices.items() if name not in given]
+    built_in = [f"{name} {_shown(name, choice.value)}" for name, choice in policy.choices.items() if name not in given]
     yield from _wrapped(f"  {test_type.value:<15} ", ", ".join(about))
     for name, choice in given.items():
-        yield from _row(f"    {name}", _choice(name, choice), choice.source.value)
+        yield from _row(f"    {name}", _shown(name, choice.value), choice.source.value)
     if built_in:
         yield from _wrapped("    built-in      ", ", ".join(built_in))
-
-
-def _choice(name: str, choice: Choice) -> str:
-    later = "" if KEYWORDS[name].in_force else " (not yet in force)"
-    return f"{_shown(name, choice.value)}{later}"
 
 
 def _row(name: str, value: str, source: str) -> Iterator[str]:

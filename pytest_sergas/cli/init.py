@@ -9,9 +9,8 @@ from typing import Any
 
 from pytest_sergas.config import PYPROJECT, SECTIONS, SERGAS_TOML, TYPE_KEYS, find
 from pytest_sergas.config.file import read_file
-from pytest_sergas.config.section import Key
 from pytest_sergas.config.toml import to_toml
-from pytest_sergas.core.policy import BUILT_IN, DEFAULTS, KEYWORDS
+from pytest_sergas.core.policy import BUILT_IN, DEFAULTS
 from pytest_sergas.core.records import TestType
 from pytest_sergas.errors import ConfigurationError, SergasError
 
@@ -112,9 +111,9 @@ def _types(paths: Mapping[TestType, Sequence[str]], head: str) -> Iterator[str]:
         for key, entry in TYPE_KEYS.items():
             example = to_toml(defaults[key]) if key in defaults else entry.example
             if key in written:
-                yield from _key(key, _meaning(key, entry), to_toml(written[key]), mark="")
+                yield from _key(key, entry.help, to_toml(written[key]), mark="")
             elif test_type is TestType.UNIT:
-                yield from _key(key, _meaning(key, entry), example)
+                yield from _key(key, entry.help, example)
             elif key == "paths" or key in BUILT_IN[test_type].keys() - DEFAULTS.keys():
                 yield f"#{key} = {example}"
 
@@ -122,11 +121,6 @@ def _types(paths: Mapping[TestType, Sequence[str]], head: str) -> Iterator[str]:
 def _key(key: str, meaning: str, value: str, *, mark: str = "#") -> Iterator[str]:
     yield f"# {meaning}"
     yield f"{mark}{key} = {value}"
-
-
-def _meaning(key: str, entry: Key) -> str:
-    later = key in KEYWORDS and not KEYWORDS[key].in_force
-    return f"{entry.help}{' (checked, but not yet in force in this version)' if later else ''}"
 
 
 def _refuse_second(root: Path) -> None:

@@ -52,23 +52,16 @@ class Keyword(NamedTuple):
     Attributes:
         in_marker: whether a type marker takes it too; otherwise only the type's table does.
         example: a value as TOML, for the starter file: the default where there is one.
-        in_force: whether this version acts on it; the others are checked and recorded, and a run whose
-            tests use one says so.
     """
 
     kind: kinds.Kind
     help: str
     example: str
     in_marker: bool = True
-    in_force: bool = True
 
 
 _WORKERS = kinds.whole(1, 10_000, "workers")
 _MEMORY = kinds.number(0, 1e9, "MiB", open_below=True)
-
-
-def _later(kind: kinds.Kind, meaning: str, example: str, *, in_marker: bool = True) -> Keyword:
-    return Keyword(kind, meaning, example, in_marker=in_marker, in_force=False)
 
 
 KEYWORDS: Mapping[str, Keyword] = MappingProxyType(
@@ -215,15 +208,6 @@ class Policy:
         asked = ATTEMPTS if choice is None else int(choice.value)
         attempts, most = numbers(asked if slower is None else max(asked, ATTEMPTS))
         return Budgets(limit("max_duration"), limit("max_cpu"), limit("max_memory_mb"), attempts, most, slower)
-
-    @property
-    def not_in_force(self) -> tuple[str, ...]:
-        """The keywords that somebody gave and that this version only records."""
-        return tuple(
-            name
-            for name, choice in self.choices.items()
-            if not KEYWORDS[name].in_force and choice.source is not Source.BUILT_IN
-        )
 
 
 def resolve(test_type: TestType, given: Sequence[Layer]) -> Policy:

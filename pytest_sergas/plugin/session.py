@@ -225,8 +225,6 @@ class Collection:
             self.notes[_without_history(self._judging.without_history)] = None
 
     def _note(self, policy: Policy) -> None:
-        for keyword in policy.not_in_force:
-            self.notes[f"{keyword} is recorded, but not yet in force in this version"] = None
         if self._measuring is None and policy.budgets.any:
             self.notes["budgets are not judged, because measure = false"] = None
         if self._engines.rival and policy.retries:

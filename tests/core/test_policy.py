@@ -46,15 +46,6 @@ def test_what_every_attempt_needs_is_always_there(test_type: TestType, layers: l
     assert set(DEFAULTS) <= set(resolve(test_type, layers).choices)
 
 
-@given(st.sampled_from(TestType), LAYERS)
-def test_keyword_that_is_only_recorded_is_named_when_somebody_gave_it(test_type: TestType, layers: list[Layer]) -> None:
-    given_names = {name for _, values in layers for name in values}
-
-    named = set(resolve(test_type, layers).not_in_force)
-
-    assert named == {name for name in given_names if not KEYWORDS[name].in_force}
-
-
 @pytest.mark.parametrize("test_type", list(TestType))
 def test_built_in_policy_is_five_minutes_and_no_retries(test_type: TestType) -> None:
     policy = resolve(test_type, ())
