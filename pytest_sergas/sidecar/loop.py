@@ -1,4 +1,4 @@
-"""The event loop of the process, which looks names up on threads of their own.
+"""The event loop of the process, which looks names up on threads of their own, and waits for no handshake for long.
 
 asyncio does it on the one pool that everything shares: a few lookups that a name server leaves without an answer, for
 channels that try again and again, would keep a push from being unpacked, and the process from ending.
@@ -14,11 +14,23 @@ from typing import Any
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop; a name that is being looked up is not looked up a second time."""
+    """An event loop; a name that is being looked up is not looked up a second time.
 
-    def __init__(self) -> None:
+    Args:
+        handshake_s: seconds after which a client that has not finished its TLS handshake is cut off. asyncio gives it a
+            minute, in which it is a connection that nobody counts.
+    """
+
+    def __init__(self, *, handshake_s: float) -> None:
         super().__init__()
+        self._handshake_s = handshake_s
         self._lookups: dict[tuple[Any, ...], Future[Any]] = {}
+
+    async def create_server(self, *args: Any, ssl: Any = None, **options: Any) -> Any:
+        """Listen, as asyncio's own loop does."""
+        if ssl is not None:
+            options.setdefault("ssl_handshake_timeout", self._handshake_s)
+        return await super().create_server(*args, ssl=ssl, **options)
 
     async def getaddrinfo(self, host: Any, port: Any, **wanted: int) -> Any:
         """Look ``host`` up, as `socket.getaddrinfo` does."""

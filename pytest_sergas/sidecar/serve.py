@@ -154,7 +154,8 @@ def serve(load: Load, *, allow_unauthenticated: bool) -> None:
     context = tls_context(loaded.web)
     with bind(address(loaded.settings.serve.listen)) as listening:
         process = Process(load, loaded, context, allow_unauthenticated=allow_unauthenticated)
-        with asyncio.Runner(loop_factory=Loop) as runner:
+        handshake_s = loaded.settings.serve.header_timeout
+        with asyncio.Runner(loop_factory=lambda: Loop(handshake_s=handshake_s)) as runner:
             runner.run(process.run(listening))
 
 

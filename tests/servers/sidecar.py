@@ -36,6 +36,14 @@ class Sidecar:
     def printed(self) -> str:
         return self.log.read_text("utf-8")
 
+    @property
+    def peak_kib(self) -> int:
+        """The most memory that it has held."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        found = re.search(r"VmHWM:\s*(\d+) kB", status)
+        assert found is not None, status
+        return int(found[1])
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 

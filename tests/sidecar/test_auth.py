@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import signal
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import bcrypt
 import pytest
@@ -232,6 +234,17 @@ def test_certificate_is_served_and_renewed_on_sighup(tmp_path: Path) -> None:
         running.waits_for("the configuration was read again")
 
         assert ask(running.url, "/-/healthy", context=trusting(second)).status == 200
+
+
+def test_client_that_never_finishes_its_handshake_is_cut_off(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    write_certificate(authority, tmp_path)
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: s.crt, key_file: s.key}\n", encoding="utf-8")
+    with sidecar(tmp_path, config='[serve]\nweb_config = "web.yml"\nheader_timeout = 0.2\n') as running:
+        parts = urlsplit(running.url)
+        # Half of the minute that asyncio would wait.
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as client:
+            assert client.recv(1) == b""
 
 
 def test_client_certificate_is_required(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def run(work: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, Any]]) -
         async with asyncio.timeout(PATIENT_S):
             return await work(asyncio.get_running_loop())
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: Loop(handshake_s=10)) as runner:
         return runner.run(within())
 
 

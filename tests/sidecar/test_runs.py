@@ -6,6 +6,7 @@ import gzip
 import json
 import signal
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_what_cannot_be_kept_is_refused_and_says_why(
 
     assert (reply.status, reply.json) == (status, error)
     assert ids(empty.url) == []
+
+
+def test_gzip_bomb_takes_no_memory(running: Sidecar) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b" " * 1024 * 1024) for _ in range(200)) + packer.flush()
+    before_kib = running.peak_kib
+
+    assert post(running.url, bomb, Content_Encoding="gzip").status == 413
+
+    assert running.peak_kib - before_kib < 50 * 1024
 
 
 @pytest.mark.parametrize(
