@@ -316,7 +316,8 @@ class Checking:
     async def _save_for_ever(self) -> None:
         while True:
             with suppress(TimeoutError):  # then it is time to save what only went on
-                await asyncio.wait_for(self._changed.wait(), SAVE_S)
+                async with asyncio.timeout(SAVE_S):  # not wait_for, which in Python 3.11 may swallow a cancellation
+                    await self._changed.wait()
             self._changed.clear()
             await self._save()
 

@@ -239,8 +239,10 @@ class Groups:
                 wait_s = self._next_s - clock().monotonic_s
             except StoreError:
                 wait_s = retry_s  # the store has said so in the log
+            # Not wait_for, which in Python 3.11 may swallow a cancellation.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._earlier.wait(), None if wait_s == math.inf else wait_s)
+                async with asyncio.timeout(None if wait_s == math.inf else wait_s):
+                    await self._earlier.wait()
 
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return what is to be known about pushes."""

@@ -304,6 +304,20 @@ async def test_groups_go_by_themselves_the_earliest_first(groups: Groups) -> Non
     await asyncio.gather(expiring, return_exceptions=True)
 
 
+async def test_expiry_that_is_cancelled_in_the_moment_of_an_earlier_deadline_ends(groups: Groups) -> None:
+    await push(groups, "late", "m 1\n", ttl_s=3600.0)
+    expiring = asyncio.create_task(groups.expire_for_ever(lambda: START))
+    for _ in range(10):
+        await asyncio.sleep(0)  # it waits now
+
+    groups._earlier.set()  # noqa: SLF001  what a push with a shorter time to live does
+    await asyncio.sleep(0)
+    expiring.cancel()
+
+    ended, _ = await asyncio.wait({expiring}, timeout=10)
+    assert ended == {expiring}
+
+
 # Numbers
 
 
