@@ -23,6 +23,7 @@ demo: $(READY)
 
 test: $(READY)
 	@tests/servers/install.sh
+	@$(RUN) tests.servers.npm
 	$(RUN) pytest -n logical
 
 lint: $(READY)

@@ -27,7 +27,7 @@ class _Files:
         self._owner = 0
         self._descriptors: tuple[int, ...] = ()
         self.open()
-        os.register_at_fork(after_in_child=self.close)
+        os.register_at_fork(after_in_child=self._forget)
 
     def open(self) -> tuple[int, ...]:
         """Return the descriptors for the calling thread.
@@ -48,8 +48,13 @@ class _Files:
         return self._descriptors
 
     def close(self) -> None:
-        for descriptor in self._descriptors:
+        descriptors = self._descriptors
+        self._forget()
+        for descriptor in descriptors:
             os.close(descriptor)
+
+    def _forget(self) -> None:
+        """Have no files any more; a forked child leaves them open: no number is certain to be ours still."""
         self._descriptors, self._owner = (), 0
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 ANY_LOSS = "from pytest_sergas.core import gain\ngain.LOSS_S = gain.LOSS_SHARE = 0.0\n"
 TESTS = "import pytest\n@pytest.mark.unit\n@pytest.mark.parametrize('n', range(4))\ndef test_a(n): assert n != {bad}\n"
 NOTE = re.compile(
-    r"parallel was no gain: \S+ s with workers, about \S+ m?s without \(\S+ m?s to collect, \S+ m?s for the tests\)"
+    r"parallel was no gain: \S+ m?s with workers, about \S+ m?s without \(\S+ m?s to collect, \S+ m?s for the tests\)"
 )
 
 

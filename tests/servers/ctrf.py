@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests.servers import npm
 
-_VERSION = "0.3.0"
 # Reads a document from standard input and prints what is wrong with it.
 _SCRIPT = """\
 import { readFileSync } from "node:fs";
@@ -43,4 +42,4 @@ class Validator:
 
 def validator() -> Validator:
     """Return the validator; install it first where that has not been done."""
-    return Validator(*npm.installed("ctrf", _VERSION))
+    return Validator(*npm.installed("ctrf"))

@@ -1,4 +1,7 @@
-"""npm packages, each installed once into ``.tools`` of the repository; node comes from a wheel or from the PATH."""
+"""npm packages, each installed once into ``.tools`` of the repository; node comes from a wheel or from the PATH.
+
+``python -m tests.servers.npm`` installs them before the tests, so that a slow download takes none of their time.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,21 @@ import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.servers.tools import TOOLS, missing
 
+VERSIONS = {"axe-core": "4.10.3", "ctrf": "0.3.0", "prom-client": "15.1.3"}
 
-def installed(package: str, version: str) -> tuple[str, Path]:
+
+def installed(package: str) -> tuple[str, Path]:
     """Return the program node and a directory in which ``package`` can be imported; install it where it is not yet."""
     node, npm = _node()
+    version = VERSIONS[package]
     directory = TOOLS / f"{package}-{version}"
     if not directory.exists():
         _install(npm, package, version, directory)
@@ -51,3 +60,11 @@ def _install(npm: list[str], package: str, version: str, directory: Path) -> Non
         except OSError:
             if not directory.exists():
                 raise
+
+
+if __name__ == "__main__":
+    for name in VERSIONS:
+        try:
+            installed(name)
+        except (pytest.skip.Exception, pytest.fail.Exception) as reason:
+            sys.stderr.write(f"{reason}\n")  # the tests that need it skip or fail

@@ -7,7 +7,6 @@ import subprocess
 
 from tests.servers import npm
 
-_PACKAGE, _VERSION = "prom-client", "15.1.3"
 # Pushes a gauge, a counter, a histogram and a summary: pushAdd (POST), then push (PUT) to another group, then delete.
 _SCRIPT = """\
 import client from "prom-client";
@@ -30,7 +29,7 @@ console.log(JSON.stringify(statuses));
 
 def push(url: str) -> list[int]:
     """Push with prom-client to the gateway at ``url``; return the statuses of POST, PUT and DELETE."""
-    node, directory = npm.installed(_PACKAGE, _VERSION)
+    node, directory = npm.installed("prom-client")
     done = subprocess.run(
         [node, "--input-type=module", "--eval", _SCRIPT, url],
         cwd=directory,
