@@ -56,16 +56,17 @@ class Locks:
         self._turnstile = _open(shared / "turnstile.lock")
         self._lock = _open(shared / "exclusive.lock")
         self._running = _open(shared / f"{worker}.running")
+        self._descriptors = [self._turnstile, self._lock, self._running]
         fcntl.flock(self._running, fcntl.LOCK_EX)
         os.register_at_fork(after_in_child=self.close)
 
     def close(self) -> None:
-        """Close the files, without releasing what another process holds through them."""
-        for descriptor in (self._turnstile, self._lock, self._running):
-            try:
-                os.close(descriptor)
-            except OSError:
-                continue  # a child of a child: closed already
+        """Close the files once, without releasing what another process holds through them.
+
+        A child that is forked when they are closed must not close numbers that belong to something else by then.
+        """
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     def acquire(self, node_id: str, *, exclusive: bool, deadline_s: float) -> Iterator[None]:
         """Acquire the lock; each step is an attempt that failed, after which the caller waits.

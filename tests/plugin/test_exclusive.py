@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -213,8 +214,10 @@ class Suite:
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    return Suite(tmp_path)
+def suite(tmp_path: Path) -> Iterator[Suite]:
+    suite = Suite(tmp_path)
+    yield suite
+    suite.close()
 
 
 def has(locks: Locks, name: str, *, exclusive: bool) -> bool:
@@ -310,3 +313,33 @@ def test_child_that_outlives_its_worker_does_not_keep_the_lock(tmp_path: Path) -
 )
 def test_text_names_all_that_hold_the_lock(holders: tuple[Holder, ...], expected: str, *, exclusive: bool) -> None:
     assert f"(exclusive_wait) until {expected} is over" in timed_out(300, holders, exclusive=exclusive)
+
+
+CLOSED_BEFORE = """
+import os, sys, pathlib
+from pytest_sergas.plugin.exclusive import Locks
+
+locks = Locks(pathlib.Path(sys.argv[1]), "gw0")
+locks.close()
+others = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]  # have the numbers of the three that were closed
+locks.close()
+child = os.fork()
+if not child:
+    for descriptor in others:
+        os.fstat(descriptor)
+    print("open")
+    sys.exit()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_locks_that_are_closed_close_nothing_that_has_their_numbers_now(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", CLOSED_BEFORE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+
+    assert (ran.stdout, ran.stderr) == ("open\n", "")
