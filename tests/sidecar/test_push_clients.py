@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import prometheus_client
@@ -11,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pytest_sergas.core.exposition import OPENMETRICS
 from tests.servers import promclient
+from tests.servers.gateways import Answer, Received, answering
 from tests.servers.prometheus import lint, prometheus
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.http import get, push
@@ -79,10 +81,24 @@ def test_prom_client_pushes_adds_and_deletes(server: Sidecar) -> None:
     assert 'kind="put"' not in page
 
 
-def test_prometheus_scrapes_what_was_pushed(server: Sidecar, tmp_path: Path) -> None:
+@contextmanager
+def only(media_type: str, url: str) -> Iterator[str]:
+    """Pass requests on to ``url`` as if they came from somebody who knows only one format."""
+
+    def ask(received: Received) -> Answer:
+        page = get(url, received.path, {"Accept": media_type})
+        assert page.headers["content-type"].startswith(media_type)
+        return Answer(page.status, page.text, {"Content-Type": page.headers["content-type"]})
+
+    with answering(ask) as asking:
+        yield asking.url
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/openmetrics-text"])
+def test_prometheus_scrapes_what_was_pushed_in_either_format(server: Sidecar, tmp_path: Path, media_type: str) -> None:
     assert push(server.url, "/metrics/job/shop/branch/main", PAGE).status == 200
 
-    with prometheus(tmp_path, server.url) as scraping:
+    with only(media_type, server.url) as url, prometheus(tmp_path, url) as scraping:
         (orders,) = scraping.query("shop_orders_total")
         (bucket,) = scraping.query('shop_seconds_bucket{le="+Inf"}')
         (up,) = scraping.query("up")
