@@ -318,8 +318,11 @@ class Groups:
                 f"there are {most} groups, the most that max_groups allows; delete some, give them a time to live, or "
                 "raise it"
             )
-        added = _series(after) - (_series(before) if before else 0)
         most = self.settings.max_series
+        series = _series(after)
+        if self.index.series + series <= most:
+            return  # as almost always, without looking at what goes
+        added = series - (_series(before) if before else 0)
         if added > 0 and self.index.series + added > most:
             raise BoundReachedError(
                 f"with {added} series more there are {self.index.series + added}, and max_series allows {most}; delete "

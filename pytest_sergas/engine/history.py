@@ -177,7 +177,8 @@ class History:
 
     def wants_any_of(self, name: str, kind: FamilyType) -> bool:
         """Whether a series of the family ``name`` may be selected."""
-        return any(self.wants(name + suffix) for suffix in ("", *SUFFIXES.get(kind, ())))
+        # Asked for each family of each push: without a loop for most.
+        return self.wants(name) or (kind in SUFFIXES and any(self.wants(name + suffix) for suffix in SUFFIXES[kind]))
 
     def find(self, selection: Selection) -> Sequence[Series]:
         """Return the series of ``selection``, also those that have ended and still have samples."""

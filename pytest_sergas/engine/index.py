@@ -77,6 +77,9 @@ class Index:
 
     def _check(self, piece: Piece) -> None:
         name, kind = piece.name, piece.type
+        used = self._names.get(name)
+        if used and used.type == kind:
+            return  # whoever brought the name was checked, and nothing that collides with it has come since
         present = self._type(name)
         if present and present != kind:
             raise InconsistentError(f"metric {name!r} has the type {present} already, and {kind} in this push")

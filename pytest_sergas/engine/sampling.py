@@ -83,7 +83,9 @@ class Sampling:
         touched: list[tuple[str, Labels]] = []
         for name in {**before, **after}:
             old, new = before.get(name), after.get(name)
-            if old is new or not any(self._wants(name, {path: piece}) for piece in (old, new) if piece is not None):
+            if old is new or not any(
+                piece is not None and self._history.wants_any_of(name, piece.type) for piece in (old, new)
+            ):
                 continue
             had, has = (_series(piece) if piece is not None else {} for piece in (old, new))
             if new is not None:

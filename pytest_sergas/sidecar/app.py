@@ -13,8 +13,8 @@ def create_app(engine: Engine) -> Starlette:
     """Return the application for an ``engine`` that somebody else starts and stops."""
     return Starlette(
         routes=[
+            *push.routes(engine),  # first, because routes are tried in turn, and pushes are most of what comes
             *health.routes(engine),
-            *push.routes(engine),
             *status.routes(engine),
             *runs.routes(engine),
             *alerts.routes(engine),

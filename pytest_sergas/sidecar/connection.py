@@ -14,6 +14,7 @@ waited longest for its client makes room, so that clients that hold connections 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -98,7 +99,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline_s = math.inf  # by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None  # goes off at the deadline, or before it and is set again
         self._reading: asyncio.TimerHandle | None = None
         self._in_message = False  # from the first byte of a request to its last
         self._in_head = False
@@ -188,10 +190,22 @@ class Connection(HttpToolsProtocol):
     def _wait(self, seconds: float) -> None:
         if self._ended:
             return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self._expire)
+        # Three times for each request: so a timer that goes off too early is left alone.
+        self._deadline_s = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline_s:
+            self._set_timer()
         self.shared.waiting.setdefault(self)
+
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_at(self._deadline_s, self._go_off)
+
+    def _go_off(self) -> None:
+        self._timer = None
+        if self._deadline_s <= self.loop.time():
+            self._expire()
+        elif self._deadline_s < math.inf:
+            self._set_timer()
 
     def _expire(self) -> None:
         self.shared.ended["deadline"] += 1
@@ -226,14 +240,18 @@ class Connection(HttpToolsProtocol):
     def _forget(self) -> None:
         self._ended = True
         self._stop_waiting()
+        self._stop_timer()
         self._stop_reading_deadline()
         self.shared.open.discard(self)
 
     def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline_s = math.inf
         self.shared.waiting.pop(self, None)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _stop_reading_deadline(self) -> None:
         if self._reading is not None:

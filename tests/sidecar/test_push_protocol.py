@@ -192,7 +192,8 @@ CASES = [
     case("percent is decoded", (post("/metrics/job/%CE%A0", b"m 1\n"), 200)),
     case("an encoded slash separates", (post("/metrics/job/a%2Fb", b"m 1\n"), 400)),
     case("plus stays", (post("/metrics/job/a+b", b"m 1\n"), 200)),
-    case("bad percent", (post("/metrics/job/%zz", b"m 1\n"), 400)),
+    # Without a body: the Pushgateway closes before it reads one, and its answer may be lost on the way.
+    case("bad percent", (post("/metrics/job/%zz", b""), 400)),
     case("the query is ignored", (post(f"{JOB}?a=b", b"m 1\n"), 200)),
     # Body
     case("no newline at the end", (post(JOB, b"m 1"), 400)),

@@ -48,8 +48,6 @@ class InconsistentError(ValueError):
 def number(value: float) -> str:
     """Return how ``value`` is written; read again it is the same."""
     value = float(value)  # a whole number is a float to the type checker alone
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -33,6 +33,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\n])", re.DOTALL)
 _REMEMBERED = 256  # characters of the longest comment that is remembered
 _INT64 = range(-(2**63), 2**63)
+_ANY_SUFFIX = tuple({suffix for suffixes in SUFFIXES.values() for suffix in suffixes})
 
 
 def parse(body: bytes) -> tuple[Family, ...]:
@@ -152,7 +153,7 @@ class _Reader:
         return self._last
 
     def _new_family(self, name: str) -> _Open:
-        for kind, suffixes in SUFFIXES.items():
+        for kind, suffixes in SUFFIXES.items() if name.endswith(_ANY_SUFFIX) else ():
             for suffix in suffixes:
                 family = self._families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
                 if family is not None and family.type == kind:
