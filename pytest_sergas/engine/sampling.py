@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.exposition import header, parse
@@ -83,9 +82,7 @@ class Sampling:
         touched: list[tuple[str, Labels]] = []
         for name in {**before, **after}:
             old, new = before.get(name), after.get(name)
-            if old is new or not any(
-                piece is not None and self._history.wants_any_of(name, piece.type) for piece in (old, new)
-            ):
+            if old is new or not (self._is_wanted(old) or self._is_wanted(new)):
                 continue
             had, has = (_series(piece) if piece is not None else {} for piece in (old, new))
             if new is not None:
@@ -98,18 +95,21 @@ class Sampling:
         return touched
 
     def _wanted(self) -> list[str]:
-        return [name for name, pieces in self._groups.page.items() if self._wants(name, pieces)]
+        return [name for name, pieces in self._groups.page.items() if self._wants(pieces)]
 
-    def _wants(self, name: str, pieces: Mapping[str, Piece]) -> bool:
-        # All groups have the same type for a name.
-        return any(self._history.wants_any_of(name, piece.type) for piece in islice(pieces.values(), 1))
+    def _wants(self, pieces: Mapping[str, Piece]) -> bool:
+        """Whether a series of these, which are all of one name, may be selected: all of them have the same type."""
+        return self._is_wanted(next(iter(pieces.values()), None))
+
+    def _is_wanted(self, piece: Piece | None) -> bool:
+        return piece is not None and self._history.wants_any_of(piece.name, piece.type)
 
     def _pushed(self, names: Iterable[str], now: Now) -> _Present:
         due = self._groups.due(now)
         found: _Present = {}
         for name in names:
             pieces = self._groups.page.get(name, {})
-            if not self._wants(name, pieces):
+            if not self._wants(pieces):
                 continue
             before = self._read.get(name, {})
             after = {}
