@@ -31,8 +31,9 @@ class Timeouts:
     def __init__(self, config: pytest.Config) -> None:
         self._env = pytest_timeout.get_env_settings(config)
         self._engine_arms = bool(self._env.timeout and self._env.timeout > 0 and not self._env.func_only)
-        self._set = _implementation(config.hook.pytest_timeout_set_timer)
-        self._cancel = _implementation(config.hook.pytest_timeout_cancel_timer)
+        self._hook = config.hook
+        self._set: Callable[..., object] = config.hook.pytest_timeout_set_timer
+        self._cancel: Callable[..., object] = config.hook.pytest_timeout_cancel_timer
         self._known: dict[Typed, pytest_timeout.Settings | None] = {}
         # By the identity of the item, which lives as long as the session: to ask its stash would take three calls.
         self._assigned: dict[int, pytest_timeout.Settings] = {}
@@ -57,6 +58,12 @@ class Timeouts:
             return None
         base = _engine_settings(item) if "timeout" in typed.engine_marks else self._env
         return base._replace(timeout=typed.policy.timeout_s)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        # Not earlier: a conftest.py in a directory of tests, and what notes deadlines, come with the collection.
+        self._set = _implementation(self._hook.pytest_timeout_set_timer)
+        self._cancel = _implementation(self._hook.pytest_timeout_cancel_timer)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

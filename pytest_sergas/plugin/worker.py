@@ -65,7 +65,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     )
     if shared is not None:
         exchange.leave(shared, left)
-        _note_deadlines(config, shared)
+        _note_deadlines(session, shared)
     _guard_gates(config, left, [item.nodeid for item in session.items], shared)
 
 
@@ -121,13 +121,18 @@ def _guard(config: pytest.Config, shared: Path | None, alone: frozenset[str], wa
     return ""
 
 
-def _note_deadlines(config: pytest.Config, shared: Path) -> None:
+def _note_deadlines(session: pytest.Session, shared: Path) -> None:
+    config = session.config
     if not config.pluginmanager.hasplugin("timeout"):
         return
     import pytest_timeout
 
     from pytest_sergas.plugin.crashes import DeadlineNotes
 
-    if pytest_timeout.get_env_settings(config).method == "thread":
+    if pytest_timeout.get_env_settings(config).method == "thread" or any(map(_marked_for_a_thread, session.items)):
         worker = config.workerinput["workerid"]  # type: ignore[attr-defined]  # set by pytest-xdist
         config.pluginmanager.register(DeadlineNotes(shared, worker), "sergas-deadlines")
+
+
+def _marked_for_a_thread(item: pytest.Item) -> bool:
+    return any("thread" in (*mark.args, *mark.kwargs.values()) for mark in item.iter_markers("timeout"))

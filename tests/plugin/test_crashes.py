@@ -97,6 +97,53 @@ def test_timeout_of_the_thread_method_is_named_as_the_cause(pytester: pytest.Pyt
     assert ran.tests["test_dies"]["message"].endswith("ended by its timeout of 0.5 s (thread method)")
 
 
+@pytest.mark.parametrize(
+    ("marks", "arguments", "toml"),
+    [
+        pytest.param("@pytest.mark.unit(timeout=0.5)", ("--timeout-method=thread",), "", id="keyword"),
+        pytest.param(
+            "@pytest.mark.unit", ("--timeout-method=thread",), "[types.unit]\ntimeout = 0.5", id="table of the type"
+        ),
+        pytest.param("@pytest.mark.unit", ("--timeout-method=thread",), "timeout = 0.5", id="general key"),
+        pytest.param("@pytest.mark.timeout(0.5, method='thread')", (), "", id="engine's marker, method by name"),
+        pytest.param("@pytest.mark.timeout(0.5, 'thread')", (), "", id="engine's marker, method by place"),
+        pytest.param(
+            "@pytest.mark.timeout(30, method='thread')\n@pytest.mark.unit(timeout=0.5)", (), "", id="both markers"
+        ),
+    ],
+)
+def test_timeout_of_the_thread_method_is_named_whoever_set_it(
+    pytester: pytest.Pytester, run: Run, marks: str, arguments: tuple[str, ...], toml: str
+) -> None:
+    pytester.makefile(".toml", sergas=toml)
+    pytester.makepyfile(f"import time, pytest\n{marks}\ndef test_dies(): time.sleep(60)")
+
+    ran = run("-n1", *arguments)
+
+    assert ran.tests["test_dies"]["message"].endswith("ended by its timeout of 0.5 s (thread method)")
+
+
+def test_timeout_of_the_thread_method_is_named_in_the_second_attempt_too(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import pathlib, time, pytest
+
+        @pytest.mark.timeout(0.5, method="thread")
+        @pytest.mark.flaky(reruns=1)
+        def test_dies():
+            try:
+                pathlib.Path("failed").touch(exist_ok=False)
+            except FileExistsError:
+                time.sleep(60)
+            assert False
+        """
+    )
+
+    ran = run("-n1")
+
+    assert "ended by its timeout of 0.5 s (thread method)" in ran.text
+
+
 def test_exit_before_the_deadline_is_not_the_timeouts(pytester: pytest.Pytester, run: Run) -> None:
     write(pytester, kind="unit", death="os._exit(1)")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.plugin.conftest import Run
@@ -142,6 +144,19 @@ def test_thread_method_ends_the_second_attempt_too_where_a_worker_can_be_replace
     attempts = [attempt["extra"]["rawStatus"] for attempt in ran.tests["test_one"]["retryAttempts"]]
     assert attempts == ["failed", "crashed"]
     assert ran.outcomes == {"test_one": "failed", "test_other": "passed"}
+
+
+def test_timer_of_a_conftest_among_the_tests_is_used(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas="timeout = 30")
+    pytester.mkpydir("below")
+    Path(pytester.path, "below", "conftest.py").write_text(
+        "def pytest_timeout_set_timer(item, settings):\n    item.told = settings.timeout\n    return True"
+    )
+    Path(pytester.path, "below", "test_it.py").write_text(
+        "import pytest\n@pytest.mark.unit\ndef test_one(request): assert request.node.told == 30"
+    )
+
+    assert run().outcomes == {"test_one": "passed"}
 
 
 @pytest.mark.parametrize(
