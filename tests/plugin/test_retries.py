@@ -113,6 +113,33 @@ def test_filters_of_the_command_line_stay_in_force(pytester: pytest.Pytester, ru
     assert {name: test.get("retries", 0) for name, test in tests.items()} == {"test_value": 0, "test_connection": 1}
 
 
+@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n2",), id="workers")])
+def test_retry_on_looks_at_what_failed_subtests_raised(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.unit(retries=1, retry_on=[ConnectionError])
+        seen = []
+
+        def test_refused(subtests):
+            seen.append(1)
+            with subtests.test("not it"): pass
+            with subtests.test("it"):
+                if len(seen) == 1: raise ConnectionRefusedError("not yet")
+
+        def test_value(subtests):
+            with subtests.test("it"): raise ValueError("a defect")
+        """
+    )
+
+    ran = run(*workers)
+
+    assert ran.outcomes == {"test_refused": "flaky", "test_value": "failed"}
+    assert "retries" not in ran.tests["test_value"]
+
+
 def test_debugger_gets_no_retries(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         quiet="import pdb\nclass Debugger(pdb.Pdb):\n    def interaction(self, *ignored): print('DEBUGGING')",
@@ -139,6 +166,19 @@ def test_retries_are_left_to_another_plugin_with_a_flaky_marker(pytester: pytest
     assert ran.document["results"]["extra"]["notes"] == [
         "retries are left to the plugin 'flaky', which has its own flaky marker"
     ]
+
+
+def test_retries_are_left_to_an_installed_pytest_retry(pytester: pytest.Pytester, run: Run) -> None:
+    # As pip leaves it: the name under which pytest loads it is that of its entry point.
+    information = pytester.mkdir("pytest_retry-1.7.0.dist-info")
+    information.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: pytest-retry\nVersion: 1.7.0\n")
+    information.joinpath("entry_points.txt").write_text("[pytest11]\npytest-retry = stand_in\n")
+    pytester.makepyfile(stand_in="", test_it=FAILS.format(marks="@pytest.mark.unit(retries=2)"))
+
+    ran = run()
+
+    assert "retries" not in ran.tests["test_one"]
+    assert "retries are left to the plugin 'pytest-retry', which has its own flaky" in ran.text
 
 
 def test_suite_wide_cap_of_the_engine_holds(pytester: pytest.Pytester, run: Run) -> None:
