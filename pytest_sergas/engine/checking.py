@@ -90,6 +90,7 @@ class _Watched:
         under_way: the run that goes on, which whoever wants a result waits for.
         unsaved_s: the history from here on is not in the store; wall clock.
         counts: results by status.
+        asked: set once there has been a result, or there will be none any more.
     """
 
     planned: Planned
@@ -103,6 +104,7 @@ class _Watched:
     uptime: Mapping[str, float] = field(default_factory=dict)
     counts: Counter[HealthStatus] = field(default_factory=Counter)
     checking_s: float = 0.0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tasks(self) -> list[asyncio.Task[None]]:
         return [task for task in (self.watching, self.under_way) if task is not None]
@@ -181,7 +183,9 @@ class Checking:
             for task in one.tasks():
                 task.cancel()
         for new in planned:
-            self._take(new, before.get(new.check.name))
+            self._take(new, before.pop(new.check.name, None))
+        for one in before.values():
+            one.asked.set()
         self._report()
         if self._saver is not None:
             for one in self._watched.values():
@@ -214,6 +218,11 @@ class Checking:
         """Run every check now, all at the same time, and return what is reported then."""
         await asyncio.gather(*(self._check(watched) for watched in self._watched.values()))
         return dict(self._reported)
+
+    async def asked(self) -> None:
+        """Return when every check has had a result."""
+        for watched in list(self._watched.values()):
+            await watched.asked.wait()
 
     def results(self) -> Mapping[str, CheckResult]:
         """Return name → what is reported of each component, from the last results."""
@@ -292,6 +301,7 @@ class Checking:
 
     def _observe(self, watched: _Watched, result: CheckResult) -> None:
         watched.component = watched.component.observe(result)
+        watched.asked.set()
         watched.counts[result.status] += 1
         watched.checking_s += result.duration_s
         before = self._reported

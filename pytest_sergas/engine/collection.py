@@ -63,6 +63,7 @@ class _Running:
     is_out: bool = False  # whether its thread has not come back
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)  # once, or never again
 
 
 class Collection:
@@ -103,6 +104,7 @@ class Collection:
         for name, running in list(self._running.items()):
             if wanted.get(name) != running.source:
                 del self._running[name]
+                running.asked.set()
                 if running.task is not None:
                     running.task.cancel()
                 if self._history is not None and running.source.target is not None:
@@ -131,6 +133,17 @@ class Collection:
         """Ask all sources now, beside their intervals, and wait for all of them."""
         await asyncio.gather(*(self._ask(running) for running in self._running.values()))
         return self.status()
+
+    async def asked(self) -> None:
+        """Return when every source has been asked once that is asked at intervals."""
+        for running in list(self._running.values()):
+            if running.task is not None:
+                await running.asked.wait()
+
+    def record(self) -> None:
+        """Bring into the history what targets had last, for those who did not look at it then."""
+        for running in self._running.values():
+            self._record(running)
 
     def status(self) -> Sequence[Status]:
         """Return how each source is, in the order in which they were added."""
@@ -179,11 +192,15 @@ class Collection:
         async with running.turn:
             began = self._clock()
             running.status = await self._attempt(running, began)
-        if self._history is not None and running.source.target is not None:
-            page = [
-                family for family in _scraped(running.status) if self._history.wants_any_of(family.name, family.type)
-            ]
-            self._history.record(running.source.name, began, seen(page, running.source.target))
+        self._record(running)
+        running.asked.set()
+
+    def _record(self, running: _Running) -> None:
+        target, status = running.source.target, running.status
+        if self._history is None or target is None or status.asked is None:
+            return
+        page = [family for family in _scraped(status) if self._history.wants_any_of(family.name, family.type)]
+        self._history.record(running.source.name, status.asked, seen(page, target))
 
     async def _attempt(self, running: _Running, began: Now) -> Status:
         source = running.source

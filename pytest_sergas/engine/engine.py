@@ -125,7 +125,7 @@ class Engine:
         self.groups.on_change = self.rules.changed
         self.standings.summary()
         await self.collection.start()
-        await self.rules.start()
+        await self.rules.start(self._asked)
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     def follow(self, settings: EngineSettings) -> None:
@@ -141,9 +141,15 @@ class Engine:
         self.alerting.follow(delivering)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.rules.follow(rules)
+        self.collection.record()
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
         self.groups.settings = settings.groups
+
+    async def _asked(self) -> None:
+        """Return when every target, collector and check has been asked once."""
+        await self.collection.asked()
+        await self.checking.asked()
 
     @property
     def is_ready(self) -> bool:

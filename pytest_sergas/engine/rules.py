@@ -6,6 +6,8 @@
 
 What an evaluation finds goes to whoever follows the alerts (engine/alerting.py), in the order of time. A rule that
 looks further back than its samples reach, after a start or a reload, is not covered: its alerts keep their states.
+What is there already counts before any change does: the first one after a start or a reload has everything sampled,
+and after a start it waits until everybody has been asked, no longer than until the first evaluation on the grid.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Protocol
 
@@ -68,7 +71,7 @@ class Running:
 
     Attributes:
         selections: for each selector of its expression, what the history keeps for it.
-        since_s: since when there are samples for each selection; monotonic.
+        since_s: since when there are samples for each selection; monotonic, and infinite before the first.
         interval_s: seconds from one evaluation to the next.
         evaluated: when it was evaluated last, or None.
         duration_s: how long that took.
@@ -91,6 +94,10 @@ class Running:
         """Whether samples reach as far back as the rule looks."""
         pairs = zip(self.rule.expression.selectors, self.since_s, strict=True)
         return all(now.monotonic_s - since_s >= selector.history_s for selector, since_s in pairs)
+
+
+async def _at_once() -> None:
+    """Wait for nobody."""
 
 
 class Rules:
@@ -119,6 +126,7 @@ class Rules:
         self._wake = asyncio.Event()
         self._followed = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._is_sampled = False  # whether what is selected has a sample
         self._tasks: list[asyncio.Task[None]] = []
         self._failures = 0
         self._last_s = 0.0
@@ -129,11 +137,16 @@ class Rules:
         """The rules in force, in the order of their files."""
         return tuple(self._running.values())
 
-    async def start(self) -> None:
-        """Begin; the first evaluation is one interval away, so that every target has been asked by then."""
+    async def start(self, asked: Callable[[], Awaitable[None]] = _at_once) -> None:
+        """Begin; the first evaluation is one interval away, so that every target has been asked by then.
+
+        Args:
+            asked: returns when everybody who has metrics has been asked once.
+        """
         await self._alerts.keep_rules(frozenset(self._running))
         create = asyncio.get_running_loop().create_task
-        self._tasks = [create(self._on_grid(), name="rules"), create(self._on_changes(), name="rules after pushes")]
+        on_changes = self._on_changes(asked)
+        self._tasks = [create(self._on_grid(), name="rules"), create(on_changes, name="rules after pushes")]
 
     async def stop(self) -> None:
         """Evaluate nothing more."""
@@ -160,6 +173,9 @@ class Rules:
     async def evaluate_changes(self) -> None:
         """Sample what has changed since the last time, and evaluate the rules that read it."""
         async with self._turn:
+            if not self._is_sampled:
+                await self._sampling.read()
+                self._sample(self._clock())
             changed, self._changed = self._changed, {}
             now = self._clock()
             readers: dict[str, Running] = {}
@@ -194,6 +210,7 @@ class Rules:
                 fresh = self._begun(rule, now_s, group.interval_s or planned.interval_s, reach)
                 running[rule.identity] = self._continued(fresh, self._running.get(rule.identity))
         self._running, self._reach = running, reach
+        self._is_sampled = all(since_s < inf for since_s, _ in reach.values())
         for selection in before:
             self._history.release(selection)
         self._readers = {}
@@ -208,7 +225,7 @@ class Rules:
         selections, since = [], []
         for selector in rule.expression.selectors:
             selection = self._history.select(selector.matchers, window_s=selector.window_s)
-            earlier_s, window_s = self._reach.get(selection.matchers, (now_s, 0.0))
+            earlier_s, window_s = self._reach.get(selection.matchers, (inf, 0.0))
             if selector.window_s > window_s:
                 earlier_s = max(earlier_s, now_s - window_s)  # what was older than the window has not been kept
             since.append(earlier_s)
@@ -249,8 +266,22 @@ class Rules:
             now_s = self._clock().monotonic_s
             due.update((interval_s, _after(start_s, interval_s, now_s)) for interval_s in over)
 
-    async def _on_changes(self) -> None:
+    def _sample(self, now: Now) -> None:
+        """Sample everything; from now on there are samples of all that is selected."""
+        self._sampling.sample(now)
+        if self._is_sampled:
+            return
+        self._is_sampled = True
+        now_s = now.monotonic_s
+        self._reach = {what: (min(since_s, now_s), window_s) for what, (since_s, window_s) in self._reach.items()}
+        for running in self._running.values():
+            running.since_s = tuple(min(since_s, now_s) for since_s in running.since_s)
+
+    async def _on_changes(self, asked: Callable[[], Awaitable[None]]) -> None:
         """Evaluate what reads pushed series, until cancelled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._planned.interval_s):
+                await asked()
         while True:
             await self._wake.wait()
             await asyncio.sleep(_AFTER_ANSWERS_S)
@@ -263,7 +294,7 @@ class Rules:
             await self._sampling.read()
             now = now or self._clock()
             begin_s = time.perf_counter()
-            self._sampling.sample(now)
+            self._sample(now)
             found: list[Evaluation] = []
             for index, planned in enumerate(rules, 1):
                 # A reload may have come since: what it has replaced is not evaluated, its series are not kept any more.

@@ -181,6 +181,43 @@ def test_retries_are_left_to_an_installed_pytest_retry(pytester: pytest.Pytester
     assert "retries are left to the plugin 'pytest-retry', which has its own flaky" in ran.text
 
 
+@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n2",), id="workers")])
+def test_attempts_that_pytest_retry_reports_are_recorded(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    # It reports the call that failed, and after it only that of the last attempt.
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            if call.when != "call" or report.passed:
+                return report
+            report.outcome = "retried"
+            item.ihook.pytest_runtest_logreport(report=report)
+            return pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(item.runtest, "call"))
+        """
+    )
+    pytester.makepyfile(
+        """
+        seen = []
+
+        def test_passes_then():
+            seen.append(1)
+            assert len(seen) > 1
+
+        def test_never_passes(): assert False
+        """
+    )
+
+    ran = run(*workers)
+
+    assert ran.outcomes == {"test_passes_then": "flaky", "test_never_passes": "failed"}
+    assert [test["retries"] for test in ran.tests.values()] == [1, 1]
+
+
 def test_suite_wide_cap_of_the_engine_holds(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         """
