@@ -139,7 +139,7 @@ def test_without_options_nothing_is_written(
 
 @pytest.mark.usefixtures("run")  # cleans the environment
 def test_system_calls_for_a_test_are_those_of_its_timer_and_its_measurement(pytester: pytest.Pytester) -> None:
-    strace = tools.find("strace", "apt-get install strace")
+    strace = tools.find("strace", "apt-get install strace, or make test")
 
     def calls(number: int, *arguments: str) -> Counter[str]:
         write_tests(pytester, number, "")

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Brings the real servers that the tests talk to into .tools/bin, without root and without starting a daemon:
-# apt-get downloads the distribution's packages into .tools/apt, dpkg-deb unpacks them. What is on the PATH is
-# left alone. Where that is impossible it says so and ends well: the tests know what to do without a server.
+# Brings the real servers that the tests talk to, and what looks at processes for them, into .tools/bin, without root
+# and without starting a daemon: apt-get downloads the distribution's packages into .tools/apt, dpkg-deb unpacks them.
+# What is on the PATH is left alone. Where that is impossible it says so and ends well: the tests know what to do
+# without a program.
 #
-#   tests/servers/install.sh [PROGRAM ...]      default: all
+#   tests/servers/install.sh [--into DIRECTORY] [PROGRAM ...]      default: all
+#
+# DIRECTORY stands for .tools, and gets what this system has, too.
 set -euo pipefail
 
 # program | where it is inside its package | the package | what it needs: "libraries" of other packages, or the
@@ -18,9 +21,15 @@ redis-server           | usr/bin/redis-server              | redis-server       
 initdb                 | usr/lib/postgresql/*/bin/initdb   | postgresql             | libraries
 chromium               | usr/lib/chromium/chromium         | chromium               | libraries
 postgres               | usr/lib/postgresql/*/bin/postgres | postgresql             | libraries
+strace                 | usr/bin/strace                    | strace                 | libraries
 "
 
 tools="$(cd "$(dirname "$0")/../.." && pwd)/.tools"
+system=yes
+if [[ ${1:-} == --into ]]; then
+  tools=$(mkdir -p "$2" && cd "$2" && pwd) system=
+  shift 2
+fi
 
 apt() {
   apt-get -qq -o Dir::State::lists="$tools/apt/lists" -o Dir::Cache="$tools/apt/cache" \
@@ -93,11 +102,11 @@ relocate() {
 
 provide() {
   local program=$1 inside=$2 package=$3 needs=$4 found
-  if [[ -x $tools/bin/$program ]] || command -v "$program" >/dev/null; then
+  if [[ -x $tools/bin/$program ]] || { [[ $system ]] && command -v "$program" >/dev/null; }; then
     return
   fi
   mkdir -p "$tools/bin"
-  if found=$(first "/$inside") && [[ $found ]]; then # installed, but not on the PATH
+  if [[ $system ]] && found=$(first "/$inside") && [[ $found ]]; then # installed, but not on the PATH
     ln -sf "$found" "$tools/bin/$program"
     return
   fi
