@@ -423,7 +423,8 @@ class Run:
         if self._quarantining is not None:
             tests = self._quarantining.quarantine.applied(tests)
         finished_s = time.time()
-        stopped = str(session.shouldfail or session.shouldstop or self._stopped or "")
+        gave_up = self._parallel.stopped if self._parallel is not None else ""
+        stopped = str(session.shouldfail or session.shouldstop or self._stopped or gave_up)
         complete = not stopped and not unfinished
         # Who has stopped a run does not wait for more of it.
         unsteady = frozenset() if stopped else self._detect(tests)

@@ -158,11 +158,26 @@ def test_without_restarts_the_run_ends_and_says_so(pytester: pytest.Pytester, ru
 
     ran = run("-n2", "--max-worker-restart=0")
 
-    assert "crashed and worker restarting disabled" in ran.text
+    worker = ran.tests["test_dies"]["threadId"]
+    reason = f"worker {worker} crashed and worker restarting disabled"
+    assert f"stopped: {reason}" in ran.text
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["stopped"] == reason
     assert ran.outcomes["test_dies"] == "crashed"
     assert set(ran.outcomes.values()) == {"crashed", "passed"}
     assert set(begun(pytester).values()) == {1}
     assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_without_restarts_what_had_not_begun_is_not_run(pytester: pytest.Pytester, run: Run) -> None:
+    write(pytester, kind="unit", death="os._exit(3)")
+
+    ran = run("-n1", "--max-worker-restart=0")
+
+    assert begun(pytester) == {"test_dies": 1}
+    assert ran.outcomes == {"test_dies": "crashed"}
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["collected"] == 1 + len(OTHERS)
 
 
 @pytest.mark.parametrize("kind", [pytest.param("unit", id="parallel"), pytest.param("load", id="exclusive")])
@@ -273,7 +288,8 @@ def test_restarts_that_are_used_up_end_the_run(pytester: pytest.Pytester, run: R
 
     ran = run("-n2", "--max-worker-restart=2")
 
-    assert "maximum crashed workers reached: 2" in ran.text
+    assert ran.document is not None
+    assert ran.document["results"]["extra"]["stopped"] == "maximum crashed workers reached: 2"
     assert set(ran.outcomes.values()) == {"crashed"}
 
 
