@@ -87,6 +87,32 @@ def test_dead_worker_costs_the_test_that_it_ran(
     assert ran.tests["test_dies"]["type"] == kind
 
 
+def test_memory_error_is_a_failure_and_costs_no_worker(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import resource, pytest
+
+        @pytest.mark.unit
+        def test_takes_too_much():
+            before = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (2 << 30, before[1]))
+            try:
+                bytearray(4 << 30)
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, before)
+
+        @pytest.mark.unit
+        def test_other(): pass
+        """
+    )
+
+    ran = run("-n1")
+
+    assert ran.outcomes == {"test_takes_too_much": "failed", "test_other": "passed"}
+    assert ran.tests["test_takes_too_much"]["message"] == "MemoryError"
+    assert {test["threadId"] for test in ran.tests.values()} == {"gw0"}
+
+
 @pytest.mark.parametrize("kind", [pytest.param("unit", id="parallel"), pytest.param("load", id="exclusive")])
 def test_timeout_of_the_thread_method_is_named_as_the_cause(pytester: pytest.Pytester, run: Run, kind: str) -> None:
     write(pytester, kind=kind, death="time.sleep(60)")

@@ -499,11 +499,43 @@ def test_verbose_run_tells_how_the_plan_was_made(pytester: pytest.Pytester, run:
     assert "sergas: " not in run("-n2").text
 
 
-@pytest.mark.parametrize("switched_off", ["no:terminal", "no:timeout"])
+@pytest.mark.parametrize("switched_off", ["no:terminal", "no:timeout", "no:rerunfailures", "no:asyncio"])
 def test_plugin_that_is_switched_off_is_not_missed(pytester: pytest.Pytester, run: Run, switched_off: str) -> None:
+    pytester.makefile(".toml", sergas=GATE)
     pytester.makepyfile(MIXED.format(smoke=True))
 
-    assert Counter(run("-n2", "-p", switched_off).outcomes.values()) == {"passed": 27}
+    ran = run("-n2", "-p", switched_off)
+
+    assert Counter(ran.outcomes.values()) == {"passed": 27}
+    assert names_in_order(ran)[:4] == ["test_smoke"] * 4
+    assert names_in_order(ran)[-3:] == ["test_load"] * 3
+
+
+def test_group_stays_on_one_worker(pytester: pytest.Pytester, run: Run) -> None:
+    text = """
+        import time, pytest
+
+        @pytest.mark.xdist_group("db")
+        @pytest.mark.parametrize("n", range(6))
+        def test_db(n): time.sleep(0.02)
+
+        @pytest.mark.xdist_group(name="port")
+        @pytest.mark.parametrize("n", range(6))
+        def test_port(n): time.sleep(0.02)
+
+        @pytest.mark.parametrize("n", range(6))
+        def test_free(n): time.sleep(0.02)
+        """
+    pytester.makepyfile(test_a=text, test_b=text)
+
+    ran = run("-n3")
+
+    assert ran.document is not None
+    tests = ran.document["results"]["tests"]
+    assert len(tests) == 36
+    for group in ("test_db", "test_port"):
+        assert len({test["threadId"] for test in tests if test["name"].startswith(group)}) == 1
+    assert len({test["threadId"] for test in tests}) > 1
 
 
 @pytest.mark.parametrize("scope", ["class", "module", "package"])

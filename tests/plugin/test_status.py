@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -254,6 +255,23 @@ def test_line_is_shown_while_a_test_runs_and_is_gone_at_the_end(
     assert not any("left" in line for line in started.screen.lines)
     assert "2 passed" in started.screen.lines[-1]
     assert status == 0
+
+
+def test_line_tells_the_time_left_by_recorded_durations(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+    recorded = ("--sergas-durations", "durations.json")
+    (pytester.path / "go").touch()
+    assert Terminal(pytester.path, *recorded).end() == 0
+    (pytester.path / "go").unlink()
+    shown = re.compile(r"unit 1 done, 0 left \| e2e 0 done, 1 left \| about \S+ \S+ left")
+
+    started = Terminal(pytester.path, *recorded)
+    started.read(lambda: any(map(shown.fullmatch, started.screen.lines)))
+    last = started.screen.lines[-1]
+    (pytester.path / "go").touch()
+
+    assert started.end() == 0
+    assert shown.fullmatch(last)
 
 
 def test_quiet_run_on_a_terminal_shows_no_line(pytester: pytest.Pytester) -> None:
