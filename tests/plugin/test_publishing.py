@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pytest_sergas.errors import PublishError
 from pytest_sergas.plugin.publishing import Sent, not_sent, places, publish_all
 from pytest_sergas.publishers import Publication
 from tests.plugin.conftest import Run
-from tests.servers.gateways import Answer, answering, hanging, refusing, trickling
+from tests.servers.gateways import Answer, Received, answering, hanging, refusing, trickling
 
 pytestmark = pytest.mark.integration
 
@@ -183,6 +184,26 @@ def test_gateway_that_never_answers_costs_no_more_than_the_deadline(
 
     assert ran.result.ret == 0
     ran.result.stdout.fnmatch_lines(["ctrf: *", f"not sent: pushgateway: {url}: untyped: no answer within 2 s"])
+
+
+def test_gateway_that_would_answer_later_is_not_waited_for(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile("def test_a(): pass")
+    pytester.path.joinpath("sergas.toml").write_text("publish_deadline = 1", encoding="utf-8")
+    asked_s: list[float] = []
+    released = threading.Event()
+
+    def late(_: Received) -> Answer:
+        asked_s.append(time.monotonic())
+        released.wait(100)
+        return Answer()
+
+    with answering(late) as server:
+        ran = run("--sergas-push", server.url)
+        ended_s = time.monotonic()
+        released.set()
+
+    ran.result.stdout.fnmatch_lines([f"not sent: pushgateway: {server.url}: untyped: no answer within 1 s"])
+    assert 0.9 <= ended_s - asked_s[0] < 15  # a second, and the end of a process on a busy machine
 
 
 def test_answer_of_the_gateway_is_shown(pytester: pytest.Pytester, run: Run) -> None:
