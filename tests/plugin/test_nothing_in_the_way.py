@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -116,6 +117,67 @@ def test_outcomes_and_exit_status_with_workers_are_those_of_a_run_without_the_pl
 
     assert with_us.ret == without.ret
     assert sorted(_summary(with_us)) == sorted(_summary(without))
+
+
+# On the controller alone, where the reports of all workers arrive.
+REPORTS = """
+class Reports:
+    def pytest_runtest_logreport(self, report):
+        with open("reports", "a") as file:
+            print(report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail"), file=file)
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Reports())
+"""
+
+
+@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n2",), id="workers")])
+def test_reports_without_a_terminal_are_those_of_a_run_without_the_plugin(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(SUITE)
+    pytester.makeconftest(REPORTS)
+    file = pytester.path / "reports"
+
+    def reports(*flags: str) -> list[str]:
+        run("-p", "no:terminal", *workers, *flags, record=False)
+        found = file.read_text("utf-8").splitlines()
+        file.unlink()
+        return sorted(found) if workers else found
+
+    without = reports("-p", "no:sergas", "-o", "asyncio_default_fixture_loop_scope=function")
+
+    assert len(without) > 3 * SUITE.count("def test_")
+    assert reports("-o", "asyncio_default_fixture_loop_scope=function") == without
+
+
+SECOND = [
+    pytest.param((), id="plain"),
+    pytest.param(("--lf",), id="last failed"),
+    pytest.param(("--ff",), id="failed first"),
+    pytest.param(("--nf",), id="new first"),
+    pytest.param(("--sw",), id="stepwise"),
+]
+
+
+@pytest.mark.parametrize("flags", SECOND)
+def test_second_run_with_a_cache_is_that_of_one_without_the_plugin(
+    pytester: pytest.Pytester, run: Run, flags: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(SUITE)
+    settings = ("-p", "cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
+
+    def runs(*plugin: str) -> list[pytest.RunResult]:
+        first = run(*plugin, *settings, record=False).result
+        second = run(*plugin, *settings, *flags, record=False).result
+        shutil.rmtree(pytester.path / ".pytest_cache")
+        return [first, second]
+
+    without, with_us = runs("-p", "no:sergas"), runs()
+
+    assert [result.ret for result in with_us] == [result.ret for result in without]
+    assert [lines(result) for result in with_us] == [lines(result) for result in without]
 
 
 def _summary(result: pytest.RunResult) -> list[str]:
