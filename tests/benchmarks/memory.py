@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pytest_sergas.plugin.measuring import OnReport
 from pytest_sergas.plugin.recorder import Recorder
 from pytest_sergas.plugin.starts import Starts
 
@@ -26,7 +27,7 @@ def held_by_recorder(*, tests: int) -> Held:
     """Let a recorder see ``tests`` that pass, and return what it holds.
 
     The reports are made as a controller of pytest-xdist makes them, one after another with texts of their own:
-    what is alive after them is what the recorder keeps.
+    what is alive after them is what the recorder keeps. Each call brings its measurement, as without any setting.
     """
     starts = Starts()
     recorder = Recorder({}, starts)
@@ -47,6 +48,7 @@ def held_by_recorder(*, tests: int) -> Held:
     finally:
         tracemalloc.stop()
     assert (len(records), unfinished) == (tests, ())
+    assert all(record.last.measured is not None for record in records)
     return Held(running_bytes, finished_bytes, peak_bytes)
 
 
@@ -55,7 +57,7 @@ def _reports(tests: int) -> Iterator[pytest.TestReport]:
         for when in ("setup", "call", "teardown"):
             file, name = f"tests/package/test_module_{number // 100}.py", f"TestSomething::test_behaviour_{number}"
             node_id, location, worker = f"{file}::{name}", (file, number, name), f"gw{number % 2}"
-            yield pytest.TestReport(
+            report = pytest.TestReport(
                 node_id,
                 location,
                 {},
@@ -66,3 +68,11 @@ def _reports(tests: int) -> Iterator[pytest.TestReport]:
                 start=number / 3,
                 worker_id=worker,
             )
+            if when == "call":
+                report.sergas = _measured(number)  # type: ignore[attr-defined]  # as the plugin does
+            yield report
+
+
+def _measured(number: int) -> OnReport:
+    method = b"schedstat+VmHWM".decode()  # a text of its own each time
+    return (method, number / 11, number / 13, number / 17, number / 19, 4096 * (number + 1)), (), False
