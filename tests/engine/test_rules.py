@@ -195,6 +195,8 @@ async def test_a_rule_is_covered_when_its_samples_reach_back_far_enough(world: W
 
 async def test_a_reload_keeps_what_is_covered(world: World) -> None:
     rules = world.rules(planned("Old: rate(load[10m]) > 5"))
+    await rules.evaluate()
+    world.followed.take()
     world.now = at(600)
     rules.follow(planned("New: rate(load[10m]) > 6", "Longer: rate(load[20m]) > 6", "Other: rate(rest[10m]) > 5"))
     await rules.evaluate()

@@ -100,8 +100,9 @@ def test_a_restart_keeps_alerts_until_the_samples_reach_back_far_enough(tmp_path
     short = RULES.replace("load > 5", "max_over_time(load[1ms]) > 5")
     (tmp_path / "shop.yml").write_text(short, "utf-8")
     with sidecar(tmp_path, config=CONFIG) as running:
-        push(running, 7)
+        push(running, 6)
         waits_for_alerts(running, 1)
+        push(running, 7)  # the window begins with the first sample
         until(lambda: [alert["state"] for alert in alerts_of(running)] == ["firing"], "it fires", running.log)
     (tmp_path / "shop.yml").write_text(RULES.replace("load > 5", "max_over_time(load[1h]) > 5"), "utf-8")
     with sidecar(tmp_path, config=CONFIG, name="second") as running:
