@@ -3,7 +3,8 @@
 Every channel has a line and a task of its own: one that hangs delays no other. A notification is `add`ed together with
 the transition that caused it, committed with it, and `release`d only then. What a receiver has not taken is tried again
 with growing waits, in order; a final refusal, or a day of trying, ends it, which history and log say. More than the
-cap of a channel allows is held back, in the store as well, and becomes one summary.
+cap of a channel allows is held back, in the store as well, and becomes one summary; what overtakes it, because it is
+critical, is told last in it as well.
 """
 
 from __future__ import annotations
@@ -81,13 +82,19 @@ class Item:
 
 @dataclass(slots=True)
 class _Line:
-    """One channel with what waits for it."""
+    """One channel with what waits for it.
+
+    Attributes:
+        held: id → what is held back, in the order of time.
+        latest: labels → the id of the last that is held back about this alert.
+    """
 
     receiver: Receiver
     sender: Sender
     timeout_s: float
     waiting: deque[Item] = field(default_factory=deque)
-    held: list[Item] = field(default_factory=list)
+    held: dict[int, Item] = field(default_factory=dict)
+    latest: dict[Labels, int] = field(default_factory=dict)
     unreleased: int = 0
     sent_s: deque[float] = field(default_factory=deque)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +104,10 @@ class _Line:
 
     def traffic(self) -> Traffic:
         return Traffic(self.sent_s, len(self.waiting) + self.unreleased, bool(self.held))
+
+    def hold(self, item: Item) -> None:
+        self.held[item.id] = item
+        self.latest.update((alert.labels, item.id) for alert in item.notification.alerts)
 
 
 Fresh = tuple[_Line, Item]
@@ -140,7 +151,7 @@ class Outbox:
         for name, line in before.items():
             if line.task is not None:
                 line.task.cancel()
-            for item in (*line.waiting, *line.held):
+            for item in (*line.waiting, *line.held.values()):
                 self._write(name, item, FAILED, "the channel is not in the configuration any more")
 
     def load(self, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
@@ -158,7 +169,7 @@ class Outbox:
             if line is None:
                 self._write(str(channel), item, FAILED, "the channel is not in the configuration any more")
             elif state == HELD:
-                line.held.append(item)
+                line.hold(item)
             else:
                 line.waiting.append(item)
 
@@ -202,6 +213,7 @@ class Outbox:
             keys |= dict.fromkeys((alert.labels for alert in alerts), (notification.key, why))
             self._enqueue(line, notification, now, held=why is not None)
         if why is None:
+            self._overtake(line, draft.alerts)
             self._count(line, now)
         return keys
 
@@ -249,10 +261,19 @@ class Outbox:
         self._next_id += 1
         self._write(line.receiver.name, item, HELD if held else WAITING, "")
         if held:
-            line.held.append(item)
+            line.hold(item)
         else:
             line.unreleased += 1
             self._fresh.append((line, item))
+
+    def _overtake(self, line: _Line, alerts: Sequence[Notified]) -> None:
+        """Let what is held back say of ``alerts`` what is told now: its summary, told later, takes nothing back."""
+        told = {alert.labels: alert for alert in alerts if alert.labels in line.latest}
+        for id_ in {line.latest[labels] for labels in told}:
+            notification = line.held[id_].notification
+            now_true = tuple(told.get(alert.labels, alert) for alert in notification.alerts)
+            line.held[id_] = item = replace(line.held[id_], notification=replace(notification, alerts=now_true))
+            self._write(line.receiver.name, item, HELD, "")
 
     def _count(self, line: _Line, now: Now) -> None:
         line.sent_s.append(now.monotonic_s)
@@ -265,7 +286,8 @@ class Outbox:
         return room_at(line.receiver, line.sent_s, now.monotonic_s)
 
     def _summarise(self, line: _Line, now: Now) -> None:
-        held, line.held = line.held, []
+        held = list(line.held.values())
+        line.held, line.latest = {}, {}
         first = held[0].notification
         for alerts in pieces(summarised(item.notification for item in held)):
             summary = replace(

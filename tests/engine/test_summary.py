@@ -1,0 +1,77 @@
+"""The summary of what the cap of a channel held back: it says what is true when it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sergas.config.channels import ChannelSettings
+from pytest_sergas.core.series import Labels
+from pytest_sergas.engine.alerting import Alerting, Planned
+from tests.engine.alerted import AT_ONCE, PATIENT_S, Clock, Receiver, alerting, found, labels, planned
+
+pytestmark = pytest.mark.integration
+
+BAD = labels("Bad", "critical")
+STEPS = st.lists(st.tuples(st.sampled_from([0, 10, 61]), st.sets(st.sampled_from(["A", "B", BAD]))), max_size=12)
+
+
+def one_a_minute(chat: Receiver) -> Planned:
+    """Return a plan in which ``chat`` is told everything together, once a minute at most."""
+    channel = ChannelSettings("test", chat.name, max_alerts_per_minute=1)
+    return replace(planned(chat, routes=[replace(AT_ONCE, repeat_interval_s=1e6)]), channels=((channel, chat),))
+
+
+def is_done(running: Alerting, clock: Clock) -> bool:
+    """Return whether nothing waits for a channel, and nothing is held back."""
+    names = {"sergas_notifications_waiting", "sergas_notifications_held"}
+    found = [sample.value for family in running.families(clock()) if family.name in names for sample in family.samples]
+    return found == [0, 0]
+
+
+async def test_end_that_a_critical_alert_has_brought_past_the_cap_is_not_taken_back(tmp_path: Path) -> None:
+    path, clock, chat, after = tmp_path / "sergas.db", Clock(), Receiver(), Receiver()
+    async with alerting(path, one_a_minute(chat), clock) as running:
+        await running.took_place([found(clock(), "First")])
+        await running.took_place([found(clock(), "First", "A")])
+        await running.took_place([found(clock(), "First", BAD)])
+        await chat.until(2)
+    clock.pass_by(60)
+    async with alerting(path, one_a_minute(after), clock):
+        await after.until(1)
+
+    assert chat.told() == ["First fires", "Bad fires, First fires, A over"]
+    assert after.told() == ["First fires, A over"]
+    assert after.got[0].held_back == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(STEPS)
+def test_whatever_is_held_back_the_channel_knows_in_the_end_what_fires(
+    steps: Sequence[tuple[int, set[str | Labels]]],
+) -> None:
+    firing = {labels(one) if isinstance(one, str) else one for one in (steps[-1][1] if steps else ())}
+
+    async def main() -> set[Labels]:
+        clock, chat = Clock(), Receiver()
+        async with alerting(None, one_a_minute(chat), clock) as running:
+            for seconds, names in steps:
+                clock.pass_by(seconds)
+                await running.took_place([found(clock(), *names)])
+            clock.pass_by(61)
+            await running.took_place([found(clock(), *firing)])
+            async with asyncio.timeout(PATIENT_S):
+                while not is_done(running, clock):  # noqa: ASYNC110
+                    await asyncio.sleep(0)  # nothing says that a notification has been noted as delivered
+        known: set[Labels] = set()
+        for alert in (alert for one in chat.got for alert in one.alerts):
+            (known.add if alert.status == "firing" else known.discard)(alert.labels)
+        return known
+
+    assert asyncio.run(main()) == firing
