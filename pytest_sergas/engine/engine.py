@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,8 @@ class Engine:
 
     Args:
         sources: who has metrics beside the parts of the engine.
+        extend: adds to what the configuration asks for of alerting, such as channels of a program: what waits in the
+            store for a channel that is not there at the start has failed.
     """
 
     store: Store
@@ -80,8 +82,14 @@ class Engine:
     sources: tuple[Source, ...]
     started: Now
 
-    def __init__(self, settings: EngineSettings, sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        sources: Sequence[Source] = (),
+        extend: Callable[[alerts.Planned], alerts.Planned] = lambda planned: planned,
+    ) -> None:
         self.settings = settings
+        self._extend = extend
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -98,7 +106,7 @@ class Engine:
         """
         self.started = clock.read()
         planned = plan(self.settings.checks, self.settings.root)
-        delivering, rules = _alerting(self.settings), _rules(self.settings)
+        delivering, rules = self._extend(_alerting(self.settings)), _rules(self.settings)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.over_time = OverTime(self.history)
@@ -135,7 +143,7 @@ class Engine:
             ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
         planned = plan(settings.checks, settings.root)
-        delivering, rules = _alerting(settings), _rules(settings)
+        delivering, rules = self._extend(_alerting(settings)), _rules(settings)
         self.collection.follow(_collectors(settings))
         self.checking.follow(planned)
         self.alerting.follow(delivering)

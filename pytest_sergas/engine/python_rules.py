@@ -61,6 +61,11 @@ class PythonRules:
         if self._rules.pop(name, None) is not None:
             await self._alerting.end_rules([f"{PYTHON}{name}"])
 
+    async def end_others(self) -> None:
+        """End the alerts of all other Python rules, which an earlier process has left in the store."""
+        stored = {alert.rule for alert in self._alerting.alerts() if alert.rule.startswith(PYTHON)}
+        await self._alerting.end_rules(sorted(stored - {watched.rule.key for watched in self._rules.values()}))
+
     async def evaluate(self, metrics: Iterable[MonitoringMetric]) -> tuple[Alert, ...]:
         """Ask every rule about ``metrics``; return the alerts that begin to fire."""
         now, found = self._clock(), tuple(metrics)

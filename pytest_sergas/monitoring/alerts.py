@@ -129,15 +129,27 @@ class AlertManager:
         with self._lock:
             return list(self._history)
 
-    def attach(self, running: Running, planned: Planned) -> None:
-        """Hand rules and channels to an engine that has started; ``planned`` is what its configuration asks for."""
-        self._alerts.clear()
+    def extend(self, planned: Planned) -> Planned:
+        """Return what the configuration of an engine asks for, ``planned``, with our channels."""
         self._planned = planned
+        ours = tuple(
+            (ChannelSettings("program", name, max_alerts_per_minute=self._cap), channel)
+            for name, channel in self._channels.items()
+        )
+        # Where the configuration has no routes of its own, one takes everything to every channel.
+        routes = planned.routes
+        if len(routes) == 1 and routes[0].channels == tuple(entry.name for entry, _ in planned.channels):
+            routes = (replace(routes[0], channels=(*routes[0].channels, *self._channels)),)
+        return replace(planned, channels=(*planned.channels, *ours), routes=routes)
+
+    def attach(self, running: Running) -> None:
+        """Hand the rules to an engine that has started with what `extend` has returned."""
+        self._alerts.clear()
         self._running = running
         self._engine_rules = PythonRules(running.engine.alerting, clock.read)
         for rule in self._rules.values():
             self._engine_rules.add(rule)
-        self._deliver()
+        self._deliver()  # a thread may have added a channel meanwhile
 
     def detach(self) -> None:
         """Stand alone again."""
@@ -147,6 +159,11 @@ class AlertManager:
         """Judge ``metrics`` as the engine does: conditions on threads of their own, within a timeout."""
         if self._engine_rules is not None:
             await self._engine_rules.evaluate(metrics)
+
+    async def end_others(self) -> None:
+        """End the alerts of rules that an earlier process had added, and this one has not."""
+        if self._engine_rules is not None:
+            await self._engine_rules.end_others()
 
     def _before(self, rule: AlertRule) -> Mapping[Labels, Alert]:
         running = self._running
@@ -173,15 +190,5 @@ class AlertManager:
 
     def _deliver(self) -> None:
         """Let the engine deliver to the channels of its configuration and to ours."""
-        if self._running is None or self._planned is None:
-            return
-        planned = self._planned
-        ours = tuple(
-            (ChannelSettings("program", name, max_alerts_per_minute=self._cap), channel)
-            for name, channel in self._channels.items()
-        )
-        # Where the configuration has no routes of its own, one takes everything to every channel.
-        routes = planned.routes
-        if len(routes) == 1 and routes[0].channels == tuple(entry.name for entry, _ in planned.channels):
-            routes = (replace(routes[0], channels=(*routes[0].channels, *self._channels)),)
-        self._running.engine.alerting.follow(replace(planned, channels=(*planned.channels, *ours), routes=routes))
+        if self._running is not None and self._planned is not None:
+            self._running.engine.alerting.follow(self.extend(self._planned))

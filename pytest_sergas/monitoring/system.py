@@ -112,17 +112,18 @@ class ComprehensiveMonitoringSystem:
                 LOG.info("the monitoring runs already")
                 return
             settings = self._engine_settings(interval)
-            engine = Engine(settings)
+            forwards = bool(self._settings.sidecar_url)
+            engine = Engine(settings) if forwards else Engine(settings, extend=self.alert_manager.extend)
             await engine.start()
             running = Running(engine)
             try:
-                self._attach(running, settings)
+                self._attach(running)
             except BaseException:
                 self._detach()
                 await engine.stop()
                 raise
             self._running = running
-            work = self._forward_for_ever if self._settings.sidecar_url else self._judge_for_ever
+            work = self._forward_for_ever if forwards else self._judge_for_ever
             self._tasks = [asyncio.create_task(work(engine, settings.collect.interval), name="sergas monitoring")]
 
     async def stop_monitoring(self) -> None:
@@ -197,21 +198,20 @@ class ComprehensiveMonitoringSystem:
         # Requests are recorded by the collector that the application has had since before the start.
         return replace(settings, collect=replace(collect, disabled=(*collect.disabled, HTTP_REQUESTS)))
 
-    def _attach(self, running: Running, settings: EngineSettings) -> None:
+    def _attach(self, running: Running) -> None:
         self.health_checker.attach(running)
         self.metrics_collector.attach(running)
         if not self._settings.sidecar_url:
-            serve = settings.serve
-            planned = alerting.plan(settings.channels, settings.routes, settings.root, serve.external_url)
-            self.alert_manager.attach(running, planned)
+            self.alert_manager.attach(running)
 
     def _detach(self) -> None:
         for part in (self.alert_manager, self.metrics_collector, self.health_checker):
             part.detach()
 
     async def _judge_for_ever(self, engine: Engine, interval_s: float) -> None:
-        """Judge what was measured, at once and then at every interval."""
+        """Judge what was measured, at once and then at every interval; until then, rules of before may be added."""
         await engine.collection.collect()
+        await self.alert_manager.end_others()
         while True:
             metrics = [metric for status in engine.collection.status() for metric in status.metrics]
             await self.alert_manager.evaluate_in_engine(metrics)
