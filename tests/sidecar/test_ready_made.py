@@ -54,7 +54,7 @@ def test_compatibility(): assert False
 """
 # What rules see beside the page of the sidecar, as a Prometheus does that scrapes it.
 TARGET = (("instance", "127.0.0.1:8000"), ("job", "sergas"))
-UP = {"up": [(TARGET, 1.0)]}
+UP: Mapping[str, list[tuple[Labels, float]]] = {"up": [(TARGET, 1.0)]}
 
 _LABEL = re.compile(r"\$labels\.(\w+)")
 
