@@ -1,7 +1,10 @@
 """A program: tells of one alert and its end, once for every step at which it can be killed with kill -9.
 
 Each time, one process is killed at that step, and a second one goes on from the store to the end. Printed is, for each
-step, its name and what the receiver got, as JSON. Processes are forked: nothing runs yet that a fork would lose.
+step, its name and what the receiver got, as JSON. Processes are forked: nothing runs yet that a fork would lose. With
+a wait for others the states are in the store for some time before the outbox has the notification.
+
+    python -m tests.engine.killed DIRECTORY GROUP_WAIT_S
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_sergas.core.messages import Notification
 from pytest_sergas.engine.journal import Journal
-from tests.engine.alerted import Clock, Receiver, alerting, found, planned
+from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, found, planned
 
 LIMIT = 100
 
@@ -57,51 +61,56 @@ class Recording(Receiver):
 
 def watched(commit: Callable[[Journal], object], steps: Steps) -> Callable[[Journal], object]:
     async def commit_in_steps(journal: Journal) -> bool:
-        if not journal.is_empty:
-            steps.at("before a commit")
+        kinds = {key[0] for key in journal._rows}  # noqa: SLF001  which step it is, nobody else has to know
+        of = "the outbox" if "notification" in kinds else "states" if kinds else "nothing"
+        if kinds:
+            steps.at(f"before a commit of {of}")
         stored: bool = await commit(journal)  # type: ignore[misc]
-        steps.at("after a commit")
+        steps.at(f"after a commit of {of}")
         return stored
 
     return commit_in_steps
 
 
-async def story(directory: Path, fatal: int) -> None:
+async def story(directory: Path, fatal: int, wait_s: float) -> None:
     """Fire until it was told; end, until that was told; and wait until the store knows both."""
     steps = Steps(fatal, directory / "step")
     receiver = Recording(directory / "got", steps)
     Journal.commit = watched(Journal.commit, steps)  # type: ignore[method-assign, assignment]
     clock = Clock()
-    async with alerting(directory / "sergas.db", planned(receiver), clock) as running:
+    plan = planned(receiver, routes=[replace(AT_ONCE, group_wait_s=wait_s)])
+    async with alerting(directory / "sergas.db", plan, clock) as running:
         if not receiver.has("firing"):
             await running.took_place([found(clock(), "A")])
+            clock.pass_by(wait_s)
             await receiver.when(lambda: receiver.has("firing"))
         await running.took_place([found(clock())])
+        clock.pass_by(wait_s)
         await receiver.when(lambda: receiver.has("resolved"))
 
 
-def forked(directory: Path, fatal: int) -> bool:
+def forked(directory: Path, fatal: int, wait_s: float) -> bool:
     """Run the story in a process of its own; return whether it was killed."""
     child = os.fork()
     if child == 0:
         try:
-            asyncio.run(story(directory, fatal))
+            asyncio.run(story(directory, fatal, wait_s))
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
 
-def main(root: Path) -> None:
+def main(root: Path, wait_s: float) -> None:
     for fatal in range(1, LIMIT):
         directory = root / str(fatal)
         directory.mkdir()
-        if not forked(directory, fatal):
+        if not forked(directory, fatal, wait_s):
             return
-        forked(directory, 0)
+        forked(directory, 0, wait_s)
         got = [json.loads(line) for line in (directory / "got").read_text("utf-8").splitlines()]
         print(json.dumps({"step": (directory / "step").read_text("utf-8"), "got": got}))  # noqa: T201  what it is for
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -23,10 +23,15 @@ class Killed:
     got: tuple[tuple[str, str], ...]
 
 
+@pytest.fixture(scope="module", params=["0", "0.05"], ids=["told at once", "waits for others"])
+def group_wait(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> list[Killed]:
+def killed(group_wait: str, tmp_path_factory: pytest.TempPathFactory) -> list[Killed]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.killed", tmp_path_factory.mktemp("killed")],
+        [sys.executable, "-m", "tests.engine.killed", tmp_path_factory.mktemp("killed"), group_wait],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -37,13 +42,15 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> list[Killed]:
     return [Killed(line["step"], tuple((status, key) for status, key in line["got"])) for line in lines]
 
 
-def test_every_step_was_killed_at(killed: list[Killed]) -> None:
+def test_every_step_was_killed_at(killed: list[Killed], group_wait: str) -> None:
     steps = [one.step for one in killed]
 
     assert len(steps) >= 12
-    assert set(steps) == {
-        "before a commit",
-        "after a commit",
+    # Who waits for others is in the store, and nothing is in the outbox yet.
+    waiting = {"before a commit of states", "after a commit of states"} if group_wait != "0" else set()
+    assert set(steps) - {"after a commit of nothing"} == waiting | {
+        "before a commit of the outbox",
+        "after a commit of the outbox",
         "before firing is sent",
         "after firing was sent",
         "before resolved is sent",
@@ -66,7 +73,13 @@ def test_only_a_kill_between_the_answer_and_our_commit_sends_anything_twice(kill
     for one in killed:
         statuses = [status for status, _ in one.got]
         twice = {status for status in statuses if statuses.count(status) > 1}
-        sent = one.step.split()[1] if one.step.endswith("was sent") else sent if one.step == "before a commit" else ""
+        sent = (
+            one.step.split()[1]
+            if one.step.endswith("was sent")
+            else sent
+            if one.step.startswith("before a commit")
+            else ""
+        )
         assert twice <= {sent}, one
         assert len(statuses) <= 3, one
     assert any(len(one.got) == 3 for one in killed)
