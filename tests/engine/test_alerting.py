@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -445,50 +444,7 @@ async def test_repeat_tells_the_value_of_now(clock: Clock) -> None:
     ]
 
 
-# History and counts
-
-
-async def test_history_answers_when_why_to_whom_and_with_what_result(clock: Clock) -> None:
-    chat = Receiver()
-    async with alerting(None, planned(chat), clock) as running:
-        await running.took_place([found(clock(), "A")])
-        await chat.until(1)
-        clock.pass_by(60)
-        await running.took_place([found(clock(), gone=[labels("A")])])
-        await chat.until(2)
-        await running.took_place([found(clock())])
-        clock.pass_by(1)
-        await running.keep_rules(frozenset())  # whatever is under way is committed now
-        events = await running.history.newest(Asked(10))
-
-    assert [(event.event, event.why, event.channel) for event in reversed(events)] == [
-        ("firing", "condition_true", ""),
-        ("told", "new", "chat"),
-        ("resolved", "series_gone", ""),
-        ("told", "resolved", "chat"),
-    ]
-    first = events[-2]
-    assert first.delivery is not None
-    assert (first.delivery.key, first.delivery.state, first.delivery.result) == (
-        chat.got[0].key,
-        "delivered",
-        "thank you",
-    )
-    assert {event.source for event in events} == {"tests"}
-
-
-async def test_trends_count_beginnings_by_day_level_and_source(clock: Clock) -> None:
-    async with alerting(None, planned(Receiver()), clock) as running:
-        await running.took_place([found(clock(), "A", labels("B", "critical"))])
-        clock.pass_by(86_400)
-        await running.took_place([found(clock())])
-        await running.took_place([found(clock(), "A")])
-        trends = await running.history.trends(7, clock.wall_s)
-
-    assert trends == {
-        "by_level": {"2023-11-14": {"critical": 1, "warning": 1}, "2023-11-15": {"warning": 1}},
-        "by_source": {"2023-11-14": {"tests": 2}, "2023-11-15": {"tests": 1}},
-    }
+# Counts
 
 
 async def test_counts_are_those_of_what_fires(clock: Clock) -> None:
@@ -503,27 +459,6 @@ async def test_counts_are_those_of_what_fires(clock: Clock) -> None:
         assert value(running, clock, "sergas_alerts", state="firing", level="critical") == 2
         assert value(running, clock, "sergas_alert_transitions_total", state="firing") == 3
         assert [alert.name for alert in running.alerts()] == ["B", "C", "A"]
-
-
-async def test_history_is_bounded(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_sergas.engine import alert_history
-
-    monkeypatch.setattr(alert_history, "EVENTS_LIMIT", 10)
-    monkeypatch.setattr(alert_history, "_PRUNE_EVERY", 5)
-    chat = Receiver()
-    async with alerting(path, planned(chat), clock) as running:
-        for number in range(20):
-            clock.pass_by(60)
-            await running.took_place([found(clock(), "A")])
-            await running.took_place([found(clock())])
-            await chat.until(2 * number + 2)
-    connection = sqlite3.connect(path)
-    events = connection.execute("SELECT count(*) FROM alert_history").fetchone()[0]
-    notifications = connection.execute("SELECT count(*) FROM notifications").fetchone()[0]
-    connection.close()
-
-    assert events <= 15
-    assert notifications <= 15
 
 
 # A store that cannot be written

@@ -112,6 +112,7 @@ async def test_history_tells_who_was_told_what_with_what_result(served: Served) 
 
     events = (await served.get("/api/alerts/history?name=A&limit=10"))["events"]
 
+    assert {event["at"] for event in events} == {"2023-11-14T22:13:20Z"}
     assert [(event["event"], event["why"]) for event in events] == [
         ("told", "resolved"),
         ("resolved", "condition_false"),
@@ -139,13 +140,26 @@ async def test_history_is_chosen_by_channel_level_and_source(served: Served) -> 
 
 
 async def test_trends_are_by_day_level_and_source(served: Served) -> None:
-    served.clock.wall_s = time.time()
+    served.clock.wall_s = time.time() - 86_400
     await served.alerting.took_place([found(served.clock(), "A", labels("B", "error"))])
+    served.clock.pass_by(86_400)
+    await served.alerting.took_place([found(served.clock(), "C", rule="other")])
 
     trends = await served.get("/api/alerts/trends?days=2")
+    days = [time.strftime("%Y-%m-%d", time.gmtime(served.clock.wall_s - back_s)) for back_s in (86_400, 0)]
 
-    assert list(trends["by_level"].values()) == [{"error": 1, "warning": 1}]
-    assert list(trends["by_source"].values()) == [{"tests": 2}]
+    assert trends["by_level"] == {days[0]: {"error": 1, "warning": 1}, days[1]: {"warning": 1}}
+    assert trends["by_source"] == {days[0]: {"tests": 2}, days[1]: {"tests": 1}}
+
+
+async def test_trends_go_back_as_many_days_as_are_asked_for(served: Served) -> None:
+    served.clock.wall_s = time.time() - 2 * 86_400
+    await served.alerting.took_place([found(served.clock(), "A")])
+
+    assert [len((await served.get(f"/api/alerts/trends?days={days}"))["by_level"]) for days in (1, 2, 3, 4)] == [
+        *(0, 0),
+        *(1, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +299,23 @@ def test_page_of_another_site_can_set_no_silence(tmp_path: Path) -> None:
         left = ask(running.url, "/api/silences").json["silences"]
 
     assert (foreign.status, own.status, deleted.status) == (403, 201, 403)
+    assert [silence["id"] for silence in left] == [own.json["id"]]
+
+
+def test_silence_is_set_and_ended_only_by_those_who_log_in(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("hunter2\n", encoding="utf-8")
+    body = json.dumps({"matchers": ["a=b"], "duration_seconds": 60}).encode()
+    kind = {"Content-Type": "application/json"}
+    known = {**kind, "Authorization": "Bearer hunter2"}
+    with sidecar(tmp_path, "--store", ":memory:", config='[serve]\ntoken_file = "tokens"\n') as running:
+        own = ask(running.url, "/api/silences", "POST", headers=known, body=body)
+        refused = [
+            ask(running.url, "/api/silences", "POST", headers=kind, body=body).status,
+            ask(running.url, f"/api/silences/{own.json['id']}", "DELETE").status,
+        ]
+        left = ask(running.url, "/api/silences", headers=known).json["silences"]
+
+    assert (own.status, refused) == (201, [401, 401])
     assert [silence["id"] for silence in left] == [own.json["id"]]
 
 
