@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from pytest_sergas.cli.alerts import to_history, to_lines
 from pytest_sergas.cli.silence import seconds
 from pytest_sergas.cli.silence import to_lines as silence_lines
 from pytest_sergas.errors import SergasError
+from tests.servers.process import until
 from tests.servers.sidecar import sidecar
+from tests.sidecar.conftest import ask
 
 ROUTES = """
 channels = [{type = "log", name = "chat"}, {type = "log", name = "phone"}]
@@ -161,6 +164,37 @@ def test_alerts_of_a_running_sidecar_are_listed(here: Path, capsys: pytest.Captu
 
     assert lines.startswith("no alerts\nnothing happened yet\n")
     assert json.loads(lines.partition("yet\n")[2]) == {"alerts": []}
+
+
+@pytest.mark.integration
+def test_alert_that_fires_in_a_running_sidecar_is_shown_with_its_history(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = "{alert: OrdersFailed, expr: failed_orders > 0, annotations: {summary: '{{ $value }} orders failed'}}"
+    (here / "shop.yml").write_text(f"groups: [{{name: shop, rules: [{rule}]}}]", encoding="utf-8")
+    config = """
+    channels = [{type = "log", name = "chat"}]
+    routes = [{name = "all", channels = ["chat"], group_wait = 0}]
+    rules = {files = ["shop.yml"], ready_made = []}
+    """
+    with sidecar(here, "--store", ":memory:", config=config) as running:
+
+        def history() -> str:
+            assert main(["alerts", "--url", running.url, "--history"]) == 0
+            return capsys.readouterr().out
+
+        assert ask(running.url, "/metrics/job/shop", "POST", body=b"failed_orders 3\n").status == 200
+        until(lambda: "delivered" in history(), "the alert is told", running.log, deadline_s=60)
+        told, fired = history().splitlines()
+        assert main(["alerts", "--url", running.url]) == 0
+        listed = capsys.readouterr().out
+
+    at = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(rf"{at} warning OrdersFailed firing: condition true", fired)
+    assert re.fullmatch(rf"{at} warning OrdersFailed told to chat: new, delivered after 1 attempt(: .*)?", told)
+    assert re.fullmatch(
+        rf"warning  firing  OrdersFailed: 3 orders failed\n         since {at}, to all\n         job=shop\n", listed
+    )
 
 
 @pytest.mark.usefixtures("here")

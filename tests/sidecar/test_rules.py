@@ -95,6 +95,29 @@ def test_a_reload_keeps_the_alerts_of_rules_that_stay_and_ends_the_others(tmp_pa
         until(lambda: not alerts_of(running), "the alert has ended", running.log)
 
 
+def test_an_alert_that_goes_on_after_a_reload_is_not_told_again(tmp_path: Path) -> None:
+    def events() -> list[str]:
+        found = json.loads(get(f"{running.url}/api/alerts/history"))["events"]
+        return [f"{event['event']} {event['why']}" for event in reversed(found)]
+
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    told = 'channels = [{type = "log"}]\nroutes = [{channels = ["log"], group_wait = 0, group_interval = 0}]\n'
+    with sidecar(tmp_path, "--store", ":memory:", config=told + CONFIG) as running:
+        push(running, 7)
+        until(lambda: events() == ["firing condition_true", "told new"], "it is told", running.log)
+        [before] = alerts_of(running)
+        changed = RULES.replace("'load > 5'", "'load > 5', annotations: {summary: new}")
+        (tmp_path / "shop.yml").write_text(changed, "utf-8")
+        running.send(signal.SIGHUP)
+        running.waits_for("the configuration was read again")
+        push(running, 8)
+        [after] = until(lambda: [one for one in alerts_of(running) if one["value"] == 8], "evaluated", running.log)
+
+        assert after == {**before, "value": 8.0, "message": "new", "annotations": {"summary": "new"}}
+        push(running, 1)
+        until(lambda: events()[2:] == ["resolved condition_false", "told resolved"], "its end is told", running.log)
+
+
 def test_a_restart_keeps_alerts_until_the_samples_reach_back_far_enough(tmp_path: Path) -> None:
     # The identity of a rule is its name and labels: the one of the second process looks further back.
     short = RULES.replace("load > 5", "max_over_time(load[1ms]) > 5")
