@@ -14,6 +14,7 @@ from pytest_sergas.core import kinds
 from pytest_sergas.core.text import one_line
 
 _NULL = "tag:yaml.org,2002:null"
+_INT = "tag:yaml.org,2002:int"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -34,6 +35,11 @@ class Entry:
     @property
     def line(self) -> int:
         return int(self.node.start_mark.line) + 1
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a whole number to YAML, and no text of digits."""
+        return bool(self.node.tag == _INT)
 
     def inside(self, *path: str) -> Entry:
         """Return the same entry, whose place has other words."""

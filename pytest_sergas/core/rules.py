@@ -229,7 +229,8 @@ def _texts(entry: Entry) -> Texts:
 
 def _whole(entry: Entry) -> int:
     text = entry.text()
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+    # Prometheus takes no number in quotes, and one that begins with 0 as octal.
+    if not entry.is_number or not re.fullmatch(r"0|[1-9]\d{0,8}", text, re.ASCII):
         entry.fault(f"{one_line(text, 80)!r} is not a whole number, 0 or more")
         return 0
     return int(text)

@@ -129,6 +129,11 @@ def test_labels_tell_rules_of_one_name_apart() -> None:
             id="limit",
         ),
         pytest.param(
+            "groups: [{name: g, limit: '3'}]",
+            "r.yml:1: group 'g', limit: '3' is not a whole number, 0 or more",
+            id="limit in quotes",
+        ),
+        pytest.param(
             "groups: [{name: g, rules: [{record: r, expr: x}]}]",
             "r.yml:1: group 'g', rule 'r': recording rules are not supported",
             id="recording rule",

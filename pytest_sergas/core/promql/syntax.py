@@ -2,7 +2,8 @@
 
 promql-parser takes more than Prometheus does, and says of nothing where it stood. What its tree shows is refused
 by whoever compiles it; what it shows no more is looked for in the text: durations without a unit, quoted names of
-metrics and labels, numbers that are too large.
+metrics and labels, numbers that are too large. Durations are looked at before: one that is infinite ends the parser
+with a panic, which is no exception that a program should catch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _TEXT = "\0"
 _MATCHERS = re.compile(r"\{[^}]*\}")
 _RANGE = re.compile(r"\[([^\]]*)\]")
 _OFFSET = re.compile(r"\boffset\s*-?\s*([^\s,)}\]+*/%^<>=!-]+)", re.IGNORECASE)
+# After a word or a bracket it is an offset; elsewhere something is added to a metric of that name.
+_OFFSET_PLUS = re.compile(r"(?:(?!(?:and|or|unless|bool)\b)\b\w+|[)\]])\s*\boffset\s*(\+\s*[\w.]+)", re.IGNORECASE)
 _DURATION_AS_NUMBER = re.compile(r"(?<![\w:.])\d+(?:ms|[ywdhms])(?=\d|\b)")
 _OFFSET_OF_NOTHING = re.compile(r"(?:^|[(,+*/%^<>=!-]|\b(?:and|or|unless|bool))\s*offset\s*-?\s*\d", re.IGNORECASE)
 _BEFORE_TEXT = re.compile(rf"([=~]?)\s*{_TEXT}")
@@ -46,9 +49,11 @@ def parse_tree(source: str) -> Any:
 
     if len(source) > _LENGTH_LIMIT:
         raise PromqlError(f"has {len(source)} characters; at most {_LENGTH_LIMIT} are read")
-    operators = len(_OPERATOR.findall(_MATCHERS.sub(" ", _plain(source))))
+    plain = _plain(source)
+    operators = len(_OPERATOR.findall(_MATCHERS.sub(" ", plain)))
     if operators > _OPERATORS_LIMIT:
         raise PromqlError(f"has {operators} operators and parentheses; at most {_OPERATORS_LIMIT} are read")
+    _check_durations(plain)
     try:
         return promql_parser.parse(source)
     except ValueError as error:
@@ -65,16 +70,11 @@ def check_text(source: str, infinities: int) -> None:
         PromqlError: Prometheus would not take it.
     """
     plain = _plain(source)
-    bare = _MATCHERS.sub(" x ", plain).strip()  # the x stands for the selector, which may have no name
+    bare = _bare(plain)
     if _OFFSET_OF_NOTHING.search(bare):
         raise PromqlError("an offset has to follow a selector")
     if found := _DURATION_AS_NUMBER.search(_OFFSET.sub(" ", _RANGE.sub(" ", bare))):
         raise PromqlError(f"{found[0]!r} stands where a number has to; write it in seconds, without a unit")
-    for written in (*_RANGE.findall(plain), *_OFFSET.findall(bare)):
-        duration = written.strip()
-        if not _DURATION.fullmatch(duration):
-            raise PromqlError(f"{duration!r} is not a duration; write it with a unit, such as 5m")
-        read_duration(duration)
     if any(not before for before in _BEFORE_TEXT.findall(plain)):
         raise PromqlError("a quoted text stands where none can be; only the value of a label's matcher is one")
     if _UNDERSCORED.search(plain):
@@ -97,6 +97,23 @@ def read_duration(text: str) -> float:
     if seconds >= _LONGEST_S:
         raise PromqlError(f"{text!r} is too long a duration; allowed: at most 292 years")
     return round(seconds, 3)
+
+
+def _check_durations(plain: str) -> None:
+    ranges = (part for written in _RANGE.findall(plain) for part in written.split(":"))  # of a subquery there are two
+    bare = _bare(plain)
+    for written in (*ranges, *_OFFSET.findall(bare), *_OFFSET_PLUS.findall(bare)):
+        duration = written.strip()
+        if not duration:
+            continue  # whatever that is, the parser says so
+        if not _DURATION.fullmatch(duration):
+            raise PromqlError(f"{duration!r} is not a duration; write it with a unit, such as 5m")
+        read_duration(duration)
+
+
+def _bare(plain: str) -> str:
+    """Return the text without matchers; an x stands for the selector, which may have no name."""
+    return _MATCHERS.sub(" x ", plain).strip()
 
 
 def _plain(source: str) -> str:

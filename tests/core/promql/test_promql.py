@@ -302,6 +302,11 @@ AGGREGATIONS = "sum, avg, min, max, count"
             id="regular expression that RE2 has not",
         ),
         pytest.param("rate(x[5])", "'5' is not a duration; write it with a unit, such as 5m", id="range, no unit"),
+        pytest.param("x[1e400]", "'1e400' is not a duration; write it with a unit, such as 5m", id="endless range"),
+        pytest.param("x offset -Inf", "'Inf' is not a duration; write it with a unit, such as 5m", id="endless offset"),
+        pytest.param(
+            "x offset +5", "'+5' is not a duration; write it with a unit, such as 5m", id="offset with a plus"
+        ),
         pytest.param("x offset 30", "'30' is not a duration; write it with a unit, such as 5m", id="offset, no unit"),
         pytest.param(
             "x offset 300y", "'300y' is too long a duration; allowed: at most 292 years", id="offset too long"
@@ -354,6 +359,7 @@ def test_refused_function_names_the_supported_ones() -> None:
         pytest.param("x offset -5m", id="negative offset"),
         pytest.param('{a="1"} offset 5m', id="offset of a selector without a name"),
         pytest.param("offset + x1m > 0x1d", id="what looks like a duration"),
+        pytest.param("x and offset + 5", id="what looks like an offset with a plus"),
         pytest.param("(" * 200 + "x" + ")" * 200, id="as deep as it may be"),
     ],
 )
