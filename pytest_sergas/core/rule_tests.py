@@ -16,7 +16,8 @@
           - {expr: sum(sergas_tests), eval_time: 5m, exp_samples: [{labels: "{}", value: 2}]}
 
 All rules are evaluated every `evaluation_interval` from 0 on, whatever interval their group has, as promtool does. The
-alerts of a time are those that fire after the last evaluation that is not later.
+alerts of a time are those that fire after the last evaluation that is not later. `group_eval_order` is taken and means
+nothing: no rule here reads what another one records. `external_labels` are refused: a sidecar has none.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pytest_sergas.core.rule_document import Entry, entries_of, read_document, t
 from pytest_sergas.core.rules import Group, Rule, read_duration_of, read_expression_of
 from pytest_sergas.core.series import NAME, Labels, Series, canonical
 from pytest_sergas.core.template_functions import shown_float
+from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError
 
 EVALUATION_INTERVAL_S = 60.0
@@ -99,8 +101,11 @@ def read_tests(content: str, file: str) -> TestFile:
     faults: list[str] = []
     top = read_document(content, file, faults)
     fields = top.fields(("rule_files", "evaluation_interval", "group_eval_order", "tests")) if top is not None else {}
-    if "group_eval_order" in fields:
-        fields["group_eval_order"].fault("is not supported: no rule here reads what another one records")
+    ordered: set[str] = set()
+    for entry in entries_of(fields, "group_eval_order"):
+        if (group := entry.text()) in ordered:
+            entry.fault(f"{one_line(group, 80)!r} stands there twice")
+        ordered.add(group)
     interval_s = read_duration_of(fields["evaluation_interval"]) if "evaluation_interval" in fields else 0.0
     files = tuple(entry.text() for entry in entries_of(fields, "rule_files"))
     entries = enumerate(entries_of(fields, "tests"), 1)
@@ -137,6 +142,22 @@ def firing(
 ) -> Iterator[tuple[float, Mapping[str, Sequence[Told]]]]:
     """Evaluate ``rules`` at ``times_s``; return, for each time, name of an alert → those that fire after it.
 
+    Raises:
+        EvaluationError: a rule has no result.
+    """
+    for time_s, found in followed(rules, series, times_s, external_url):
+        fired: dict[str, list[Told]] = {rule.alert: [] for rule in rules}
+        for alert in found:
+            if alert.state is alerts.State.FIRING:
+                fired[alert.name].append((alert.labels, alert.annotations))
+        yield time_s, {name: sorted(told) for name, told in fired.items()}
+
+
+def followed(
+    rules: Sequence[Rule], series: Sequence[Series], times_s: Iterable[float], external_url: str = ""
+) -> Iterator[tuple[float, Sequence[alerts.Alert]]]:
+    """Evaluate ``rules`` at ``times_s``; return, for each time, the alerts that are pending or firing after it.
+
     A series is taken as it is: an offset into the future finds the samples that are written there, and promtool none.
 
     Raises:
@@ -145,15 +166,12 @@ def firing(
     chosen = [selected(rule.expression, series) for rule in rules]
     states: list[Mapping[Labels, alerts.Alert]] = [{} for _ in rules]
     for time_s in times_s:
-        fired: dict[str, list[Told]] = {}
         for index, rule in enumerate(rules):
             now = Now(time_s, time_s)
             active = rule.alerts(rule.expression.evaluate(chosen[index], now), external_url)
             evaluation = alerts.Evaluation(rule.identity, now, active, rule.for_s, rule.keep_firing_for_s)
             states[index] = alerts.step(states[index], evaluation).alerts
-            found = (alert for alert in states[index].values() if alert.state is alerts.State.FIRING)
-            fired.setdefault(rule.alert, []).extend((alert.labels, alert.annotations) for alert in found)
-        yield time_s, {name: sorted(told) for name, told in fired.items()}
+        yield time_s, [alert for of_rule in states for alert in of_rule.values()]
 
 
 def _run_alerts(test: RuleTest, rules: Sequence[Rule], interval_s: float) -> Iterator[str]:

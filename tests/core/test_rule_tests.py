@@ -129,7 +129,7 @@ def test_everything_that_is_left_out_has_a_default() -> None:
 
 def test_every_fault_is_found() -> None:
     text = """\
-group_eval_order: [a]
+group_eval_order: [a, b, a]
 tests:
 - external_labels: {a: b}
   input_series: [{series: sum(x), values: 1}, {series: x, values: 1y}]
@@ -140,7 +140,7 @@ tests:
         read_tests(text, "t.yml")
 
     assert caught.value.faults == (
-        "t.yml:1: group_eval_order: is not supported: no rule here reads what another one records",
+        "t.yml:1: group_eval_order: 'a' stands there twice",
         "t.yml:3: test 1, external_labels: is not supported: a sidecar has no external labels",
         "t.yml:4: test 1, input_series: 'sum(x)' is not a series; allowed: such as name{label=\"value\"}",
         "t.yml:4: test 1, input_series: '1y' is not a value; allowed: such as 1, 1x5, 1+2x5, _, _x5, stale",

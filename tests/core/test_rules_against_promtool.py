@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pytest_sergas.config.rules import READY_MADE
+from pytest_sergas.core.alerts import Alert, State
 from pytest_sergas.core.input_series import read_series
 from pytest_sergas.core.promql import EvaluationError
-from pytest_sergas.core.rule_tests import firing
-from pytest_sergas.core.rules import read_rules
+from pytest_sergas.core.rule_tests import followed, read_tests, run_file
+from pytest_sergas.core.rules import Rule, read_rules
 from pytest_sergas.engine.rule_files import ready_made
 from pytest_sergas.errors import ConfigurationError
 from tests.core.promql import expressions
@@ -24,7 +26,7 @@ from tests.servers import promtool
 pytestmark = pytest.mark.integration
 
 MINUTE_S = 60.0
-LAST_MINUTE = 12
+LAST_S = 720
 
 # Each try asks promtool: nothing is shrunk, and a failure shows what it has said.
 ASKING = settings(
@@ -70,51 +72,171 @@ def rule(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@ASKING
-@given(expressions.series(), st.lists(rule(), min_size=5, max_size=5))
-def test_alerts_fire_when_those_of_promtool_do(series: dict[str, str], rules: list[dict[str, Any]]) -> None:
-    named = [{"alert": f"A{number}", **each} for number, each in enumerate(rules)]
-    text = json.dumps({"groups": [{"name": "g", "rules": named}]})
-    [group] = read_rules([("r.yml", text)])
-    read = [read_series(written, values, MINUTE_S) for written, values in series.items()]
-    times_s = [MINUTE_S * minute for minute in range(LAST_MINUTE + 1)]
-    try:
-        fired = dict(firing(group.rules, read, times_s))
-    except EvaluationError:
-        assume(False)  # noqa: FBT003
-    expected = [
-        {
-            "eval_time": f"{round(time_s)}s",
-            "alertname": name,
-            "exp_alerts": [{"exp_labels": dict(labels), "exp_annotations": dict(notes)} for labels, notes in told],
-        }
-        for time_s, by_name in fired.items()
-        for name, told in by_name.items()
+@st.composite
+def rule_groups(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Return two groups of rules whose names differ; an interval of a group means nothing to tests of rules."""
+    rules = [{"alert": f"A{number}", **draw(rule())} for number in range(5)]
+    settings_ = {"interval": st.sampled_from(["10s", "5m"]), "limit": st.sampled_from([0, 2, 9])}
+    return [
+        {"name": name, "rules": rules, **draw(st.fixed_dictionaries({}, optional=settings_))}
+        for name, rules in (("g", rules[:3]), ("h", rules[3:]))
     ]
+
+
+@ASKING
+@given(
+    series=expressions.series(),
+    groups=rule_groups(),
+    interval_s=st.sampled_from([20, 60, 150]),
+    later_s=st.sampled_from([0, 7]),
+    order=st.sampled_from([["g", "h"], ["h"], []]),
+)
+def test_alerts_are_pending_and_fire_when_those_of_promtool_do(
+    series: dict[str, str], groups: list[dict[str, Any]], interval_s: int, later_s: int, order: list[str]
+) -> None:
+    text = json.dumps({"groups": groups})
+    rules = [rule for group in read_rules([("r.yml", text)]) for rule in group.rules]
+    read = [read_series(written, values, MINUTE_S) for written, values in series.items()]
+    times_s = [float(time_s) for time_s in range(0, LAST_S + 1, interval_s)]
+    try:
+        found = list(followed(rules, read, times_s))
+    except EvaluationError:
+        found = []
     inputs = [{"series": written, "values": values} for written, values in series.items()]
-    test = {"interval": "1m", "input_series": inputs, "alert_rule_test": expected}
+    test = {
+        "interval": "1m",
+        "input_series": inputs,
+        # Where a rule has no result, the test fails whatever is expected.
+        "alert_rule_test": [expected for each in found or [(LAST_S, [])] for expected in told(*each, later_s, rules)],
+        "promql_expr_test": [pending(time_s, alerts, later_s) for time_s, alerts in found],
+    }
+    document = {
+        "rule_files": ["r.yml"],
+        "evaluation_interval": f"{interval_s}s",
+        "group_eval_order": order,
+        "tests": [test],
+    }
     with TemporaryDirectory() as directory:
         (Path(directory) / "r.yml").write_text(text, "utf-8")
-        passed, output = promtool.run_tests(Path(directory), {"rule_files": ["r.yml"], "tests": [test]})
+        passed, output = promtool.run_tests(Path(directory), document)
 
-    assert passed, f"{text}\n{output}"
+    assert passed == bool(found), f"{text}\n{output}"
+    # The same file through our own runner, but for `ALERTS`, which no rule of a sidecar can read.
+    ours = read_tests(json.dumps({**document, "tests": [{**test, "promql_expr_test": []}]}), "t.yml")
+    failures = list(run_file(ours, read_rules([("r.yml", text)])))
+    assert bool(failures) != bool(found), failures
+
+
+def told(time_s: float, alerts: Sequence[Alert], later_s: int, rules: Sequence[Rule]) -> Iterator[dict[str, Any]]:
+    """Return the tests that exactly those of ``alerts`` that fire do so ``later_s`` after an evaluation."""
+    for rule in rules:
+        yield {
+            "eval_time": f"{time_s + later_s:.0f}s",
+            "alertname": rule.alert,
+            "exp_alerts": [
+                {"exp_labels": dict(alert.labels), "exp_annotations": dict(alert.annotations)}
+                for alert in alerts
+                if alert.state is State.FIRING and alert.name == rule.alert
+            ],
+        }
+
+
+def pending(time_s: float, alerts: Sequence[Alert], later_s: int) -> dict[str, Any]:
+    """Return the test that exactly those of ``alerts`` that are pending are so ``later_s`` after an evaluation."""
+    labels = [{**dict(alert.labels), "alertstate": "pending"} for alert in alerts if alert.state is State.PENDING]
+    written = (", ".join(f"{name}={json.dumps(value)}" for name, value in each.items()) for each in labels)
+    return {
+        "expr": 'ALERTS{alertstate="pending"}',
+        "eval_time": f"{time_s + later_s:.0f}s",
+        "exp_samples": [{"labels": f"ALERTS{{{each}}}", "value": 1} for each in written],
+    }
+
+
+# Most of these are refused by both; what only one of them takes is what is looked for.
+ODD_TEMPLATES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "plain ",
+                "{{",
+                "}}",
+                "{{ $value",
+                " | humanize }}",
+                "{{ $labels.a }}",
+                "{{ $labels.a.b }}",
+                "{{ .Value }}",
+            ),
+            *("{{ if ", "true }}", "{{ else }}", "{{ else if .Labels.a }}", "{{ end }}", "{{ range $labels }}"),
+            *("{{ $x }}", "{{ nil }}", '{{ query "x" | first | value }}', '{{ printf "%d" 1 }}', "{{ humanize }}"),
+            *(
+                "{{- 1 -}}",
+                "{{/* c */}}",
+                "{{ `a` }}",
+                "{{ 'a' }}",
+                "{{ 0x1f }}",
+                "{{ 1_000 }}",
+                "{{ .5 }}",
+                "{{ (1) }}",
+            ),
+            *("{{ $externalURL }}", "{{ $externalLabels.a }}", "{{ len 1 }}", "{{ index $labels }}", "{{ eq 1 1.0 }}"),
+            *(
+                '{{ "\\x41" }}',
+                '{{ "\\q" }}',
+                "{{ true | not }}",
+                "{{ $value := 1 }}",
+                "{{ toUpper 1 }}",
+                "{{ define }}",
+            ),
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+).map("".join)
+ODD_DURATIONS = st.sampled_from(["0", "5", "1.5m", "1h30m", "30m1h", "1y2w3d", "-1m", "1m ", "", "90s", "1ms", "400y"])
+ODD_NAMES = st.sampled_from(["a", "a_1", "1a", "a-b", "__name__", "alertname", "é", "a:b", "_"])
+
+
+@st.composite
+def odd_group(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a group of one rule, in which a few things may be wrong."""
+    texts = st.dictionaries(ODD_NAMES, st.one_of(TEMPLATES, ODD_TEMPLATES), max_size=1)
+    optional = {
+        **{name: st.one_of(DURATIONS, ODD_DURATIONS) for name in ("for", "keep_firing_for")},
+        **dict.fromkeys(("labels", "annotations"), texts),
+    }
+    rule = {"alert": "A", "expr": draw(CONDITIONS), **draw(st.fixed_dictionaries({}, optional=optional))}
+    of_group = {"interval": ODD_DURATIONS, "limit": st.sampled_from([0, 3, -1, "3", 1.5])}
+    return {"rules": [rule], **draw(st.fixed_dictionaries({}, optional=of_group))}
+
+
+@ASKING
+@given(st.lists(odd_group(), min_size=40, max_size=40))
+def test_files_that_we_take_prometheus_takes(groups: list[dict[str, Any]]) -> None:
+    taken = [{"name": f"g{number}", **group} for number, group in enumerate(groups)]
+    taken = [group for group in taken if is_taken({"groups": [group]})]
+    with TemporaryDirectory() as directory:
+        refused = promtool.check(Path(directory), json.dumps({"groups": taken}))
+
+    assert not refused, refused
 
 
 @ASKING
 @given(st.lists(st.one_of(expressions.VECTORS, expressions.ODD), min_size=40, max_size=40, unique=True))
 def test_what_we_take_prometheus_takes(sources: list[str]) -> None:
-    taken = []
-    for source in sources:
-        try:
-            read_rules([("r.yml", json.dumps({"groups": [{"name": "g", "rules": [{"alert": "A", "expr": source}]}]}))])
-        except ConfigurationError:
-            continue
-        taken.append(source)
-    rules = [{"alert": f"A{number}", "expr": source} for number, source in enumerate(taken)]
+    rules = [{"alert": f"A{number}", "expr": source} for number, source in enumerate(sources)]
+    taken = [rule for rule in rules if is_taken({"groups": [{"name": "g", "rules": [rule]}]})]
     with TemporaryDirectory() as directory:
-        refused = promtool.check(Path(directory), json.dumps({"groups": [{"name": "g", "rules": rules}]}))
+        refused = promtool.check(Path(directory), json.dumps({"groups": [{"name": "g", "rules": taken}]}))
 
     assert not refused, refused
+
+
+def is_taken(document: object) -> bool:
+    try:
+        read_rules([("r.yml", json.dumps(document))])
+    except ConfigurationError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", READY_MADE)
@@ -129,6 +251,7 @@ def test_ready_made_rules_are_taken_by_prometheus(tmp_path: Path, name: str) -> 
     [
         pytest.param("groups: [{name: g, rules: [{alert: A, expr: x, for: 1h1d}]}]", id="order of units"),
         pytest.param("groups: [{name: g}, {name: g}]", id="two groups of a name"),
+        pytest.param("groups: [{name: g, limit: '3'}]", id="number in quotes"),
         pytest.param("groups: [{name: g, rules: [{alert: A}]}]", id="no expression"),
         pytest.param("groups: [{name: g, rules: [{alert: A, expr: x, labels: {a-b: c}}]}]", id="name of a label"),
         pytest.param("groups: [{name: g, rules: [{alert: A, expr: x, lables: {}}]}]", id="unknown key"),
