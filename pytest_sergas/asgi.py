@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
 
 from pytest_sergas.collectors.http_requests import HttpRequests
 
@@ -127,14 +126,7 @@ def sidecar_app(system: System, *, tokens: Sequence[str] = ()) -> App:
         if id(engine) not in made:
             made.clear()
             made[id(engine)] = Guard(create_app(engine), access)
-        await made[id(engine)](_as_root(scope), receive, send)
+        # A copy: which of our routes it was is nothing that the application's middleware should take for its own.
+        await made[id(engine)](dict(scope), receive, send)
 
     return app
-
-
-def _as_root(scope: Scope) -> Scope:
-    """Return ``scope`` as an application has it that is mounted nowhere: grouping keys are read from the raw path."""
-    mounted = str(scope.get("root_path", ""))
-    raw: bytes = scope.get("raw_path") or str(scope["path"]).encode()
-    own = {"path": str(scope["path"]).removeprefix(mounted), "raw_path": raw.removeprefix(quote(mounted).encode())}
-    return {**scope, **own, "root_path": ""}

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pytest_sergas.sidecar.auth import Authentication, Verdict
+from pytest_sergas.sidecar.mounted import own_path
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -84,7 +85,7 @@ class Guard:
     async def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a request that goes no further."""
         headers = _Headers(scope)
-        if (refusal := self._from_elsewhere(scope, headers)) or scope["path"] in OPEN_PATHS:
+        if (refusal := self._from_elsewhere(scope, headers)) or own_path(scope) in OPEN_PATHS:
             return refusal
         return await self._not_logged_in(headers)
 

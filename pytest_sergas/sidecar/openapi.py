@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from pytest_sergas.core.kinds import YEAR_S
 from pytest_sergas.core.report import LATEST_MS
+from pytest_sergas.sidecar import mounted
 from pytest_sergas.sidecar.alerts import HISTORY_LIMIT, MATCHERS_LIMIT, TRENDS_DAYS
 from pytest_sergas.sidecar.alerts import TEXT_LIMIT as SILENCE_TEXT_LIMIT
 from pytest_sergas.sidecar.answers import answer
@@ -32,17 +33,17 @@ def routes() -> list[Route]:
     """Return the route of the document."""
 
     async def openapi(request: Request) -> Response:
-        del request
-        return answer(document())
+        return answer(document(mounted.base(request.scope)))
 
     return [Route("/api/openapi.json", openapi)]
 
 
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(base: str = "") -> dict[str, Any]:
+    """Return the document of a sidecar that is mounted at ``base``."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "pytest-sergas sidecar", "version": VERSION},
+        "servers": [{"url": base or "/"}],
         "paths": {
             "/api/runs": {"get": _newest(), "post": _add()},
             "/api/runs/{run_id}": {"get": _one()},

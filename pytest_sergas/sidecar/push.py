@@ -33,6 +33,7 @@ from pytest_sergas.engine.groups import Groups, Push, PushRefusedError
 from pytest_sergas.engine.page import Page
 from pytest_sergas.errors import StoreError
 from pytest_sergas.sidecar.body import BadGzipError, BodyTooLargeError, ClientGoneError, read_body
+from pytest_sergas.sidecar.mounted import base, own_raw_path
 from pytest_sergas.sidecar.pushed_json import groups_document, status_document
 
 TTL_HEADER = "sergas-ttl"
@@ -114,15 +115,14 @@ class _GroupEndpoint(_Endpoint):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Which group it is stands in the path as it was sent: decoded, it may mean another one.
-        path = scope["raw_path"].decode("latin-1")
-        if elsewhere := _elsewhere(path, scope["method"]):
+        if elsewhere := _elsewhere(own_raw_path(scope), scope["method"], base(scope)):
             await elsewhere(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
         try:
-            labels = from_path(scope["raw_path"].decode("latin-1"))
+            labels = from_path(own_raw_path(scope))
             if scope["method"] == "DELETE":
                 await self.engine.groups.delete(labels)
                 return Response(status_code=202)
@@ -186,15 +186,15 @@ class _StatusEndpoint(_Endpoint):
         return Response(status_document(self.engine.group_settings, self.engine.started), media_type="application/json")
 
 
-def _elsewhere(path: str, method: str) -> Response | None:
+def _elsewhere(path: str, method: str, mounted: str) -> Response | None:
     """Return the answer to a path that is no group's: clean it, or there is nothing."""
     plain = _PLAINLY_ENCODED.sub(lambda found: "." if found[1] else "/", path)
     if _UNCLEAN.search(plain):
         slash = "/" if plain.endswith("/") else ""
-        return RedirectResponse("/" + posixpath.normpath(plain).strip("/") + slash, 301)
+        return RedirectResponse(f"{mounted}/" + posixpath.normpath(plain).strip("/") + slash, 301)
     head, _, rest = path.removeprefix("/metrics/").partition("/")
     if path == "/metrics/job/":
-        return RedirectResponse("/metrics/job", 301 if method == "GET" else 307)
+        return RedirectResponse(f"{mounted}/metrics/job", 301 if method == "GET" else 307)
     if head not in {"job", "job@base64"} or not rest:
         return _refused(404, "404 page not found")
     return None

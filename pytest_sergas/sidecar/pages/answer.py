@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from pytest_sergas.engine import clock
 from pytest_sergas.errors import StoreError
+from pytest_sergas.sidecar import mounted
 from pytest_sergas.sidecar.answers import QueryError
 from pytest_sergas.sidecar.body import BodyTooLargeError, ClientGoneError, read_body
 from pytest_sergas.sidecar.pages.rendering import render, static
@@ -69,10 +70,10 @@ def page(path: str, handler: Handler, *, methods: tuple[str, ...] = ("GET",)) ->
 
 def show(request: Request, template: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
     """Return the page that ``template`` makes of ``values``."""
-    base = request.scope.get("root_path", "")
+    base = mounted.base(request.scope)
     frame = {
         "base": base,
-        "here": request.url.path.removeprefix(base),
+        "here": mounted.own_path(request.scope),
         "now_s": clock.read().wall_s,
         "sections": SECTIONS,
         "file": lambda name: f"{base}/static/{name}?{_digest(name)}",
@@ -88,7 +89,7 @@ def refuse(request: Request, status: int, text: str) -> HTMLResponse:
 
 def go_to(request: Request, path: str) -> RedirectResponse:
     """Send the browser to another page after a form."""
-    return RedirectResponse(request.scope.get("root_path", "") + path, 303)
+    return RedirectResponse(mounted.base(request.scope) + path, 303)
 
 
 async def form(request: Request) -> dict[str, str]:
