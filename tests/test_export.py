@@ -121,13 +121,88 @@ def test_prometheus_file_is_taken_by_promtool_and_has_every_target(project: Path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_places_may_be_others_for_prometheus_than_for_us(project: Path) -> None:
+def test_places_may_be_others_for_prometheus_than_for_us(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     del project
     document = exported("prometheus", "--target", "pushgateway:9091", "--rules", "/etc/prometheus/rules")
 
-    assert document["scrape_configs"][0]["static_configs"] == [{"targets": ["pushgateway:9091"]}]
+    assert document["scrape_configs"][0] == {
+        "job_name": "sergas",
+        "honor_labels": True,
+        "static_configs": [{"targets": ["pushgateway:9091"]}],
+    }
+    assert capsys.readouterr().err == (
+        "sergas: job 'sergas': token_file and web_config are the sidecar's; add what pushgateway:9091 wants\n"
+    )
     assert document["rule_files"][0] == "/etc/prometheus/rules/tests.yml"
     assert document["rule_files"][-1] == "/etc/prometheus/rules/own.yml"
+
+
+def test_file_of_several_tokens_is_not_sent_as_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "tokens").write_text("one\ntwo\n", encoding="utf-8")
+
+    document = exported("prometheus")
+
+    assert "authorization" not in document["scrape_configs"][0]
+    assert capsys.readouterr().err == (
+        "sergas: job 'sergas': token_file holds 2 tokens, and Prometheus would send them all as one; put one into a "
+        "file of its own, and add authorization with its credentials_file\n"
+    )
+
+
+TLS = """tls_server_config:
+  cert_file: cert.pem
+  key_file: key.pem
+"""
+MUTUAL = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
+USERS = f"basic_auth_users:\n  prometheus: $2b$04${'a' * 53}\n"
+OWN_CA = "sergas: job 'sergas': web_config has TLS: add tls_config with the ca_file of who signed its certificate"
+
+
+@pytest.mark.parametrize(
+    ("web_config", "scheme", "notes"),
+    [
+        pytest.param(TLS, "https", [OWN_CA], id="TLS"),
+        pytest.param(
+            TLS + MUTUAL,
+            "https",
+            [
+                OWN_CA,
+                "sergas: job 'sergas': web_config wants a certificate: add cert_file and key_file to tls_config",
+            ],
+            id="certificates of clients",
+        ),
+        pytest.param(
+            USERS,
+            None,
+            [
+                "sergas: job 'sergas': web_config has users, of whose passwords it knows hashes alone: add basic_auth",
+            ],
+            id="users",
+        ),
+    ],
+)
+def test_what_the_web_configuration_wants_is_said(
+    web_config: str, scheme: str | None, notes: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "web.yml").write_text(web_config, encoding="utf-8")
+    (project / "sergas.toml").write_text('[serve]\nweb_config = "web.yml"\n', encoding="utf-8")
+
+    document = exported("prometheus")
+
+    assert document["scrape_configs"][0].get("scheme") == scheme
+    assert capsys.readouterr().err.splitlines() == notes
+
+
+def test_rule_files_that_would_have_one_name_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "more").mkdir()
+    (project / "more" / "own.yml").write_text("groups: []\n", encoding="utf-8")
+    (project / "sergas.toml").write_text('[rules]\nfiles = ["*.yml", "more/*.yml"]\n', encoding="utf-8")
+
+    assert main(["export", "prometheus", "--rules", "/etc/rules"]) == 2
+    assert capsys.readouterr().err == (
+        f"sergas: {project}/own.yml and {project}/more/own.yml cannot both be 'own.yml' in /etc/rules; "
+        "give one another name\n"
+    )
 
 
 def test_alertmanager_file_is_taken_by_amtool_and_says_what_it_leaves_out(

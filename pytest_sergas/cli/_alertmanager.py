@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_sergas.cli._prometheus import duration
+from pytest_sergas.cli._prometheus import Exported, duration
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings, routing
 from pytest_sergas.core.routes import Route
@@ -15,14 +14,6 @@ from pytest_sergas.core.series import Matcher
 
 NOBODY = "nobody"
 _PORTS = {"tls": 465, "none": 25}
-
-
-@dataclass(slots=True)
-class Exported:
-    """The document, and a line for each thing that it cannot say."""
-
-    document: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def export(channels: ChannelsSettings, routes: RoutesSettings, root: Path) -> Exported:

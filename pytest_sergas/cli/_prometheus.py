@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 from pytest_sergas.config.collect import CollectSettings, Target
 from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import ServeSettings
+from pytest_sergas.engine.rule_files import find
+from pytest_sergas.errors import SergasError
+from pytest_sergas.sidecar.web_config import read_web_config
+
+OWN = "sergas"  # the job of the sidecar, or of what is in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,22 @@ class Elsewhere:
     rules: str | None = None
 
 
+@dataclass(slots=True)
+class Exported:
+    """The document, and a line for each thing that it cannot say."""
+
+    document: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
 def duration(seconds: float) -> str:
     """Return ``seconds`` as Prometheus and Alertmanager write a duration: whole, in milliseconds where it has to be."""
     return f"{round(seconds)}s" if float(seconds).is_integer() else f"{max(1, round(seconds * 1000))}ms"
 
 
-def document(
+def export(
     serve: ServeSettings, collect: CollectSettings, rules: RulesSettings, root: Path, elsewhere: Elsewhere
-) -> dict[str, Any]:
+) -> Exported:
     """Return what is written into the file.
 
     Pushed groups are scraped from the sidecar with ``honor_labels``, as from a Pushgateway, and rules see what they saw
@@ -43,23 +56,69 @@ def document(
 
     Args:
         root: the directory that our paths are relative to; theirs are absolute.
+
+    Raises:
+        ConfigurationError: the web configuration file cannot be used, or a rule file is not there.
+        SergasError: two rule files would have one name in ``elsewhere.rules``.
     """
+    exported = Exported()
     interval = duration(rules.evaluation_interval)
-    own = {
-        "job_name": "sergas",
-        "honor_labels": True,
-        "static_configs": [{"targets": [elsewhere.target or serve.listen]}],
-    }
-    taken = {"sergas"}
+    own = {"job_name": OWN, "honor_labels": True, **_access(serve, root, elsewhere.target, exported.notes)}
+    taken = {OWN}
     jobs = [_job(target, collect, root, taken) for target in collect.targets]
-    ready_made = Path(__file__).parents[1] / "rules"
-    files = [*(ready_made / f"{name}.yml" for name in rules.ready_made), *(root / file for file in rules.files)]
-    return {
+    exported.document = {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
-        "rule_files": [str(Path(elsewhere.rules, file.name) if elsewhere.rules else file) for file in files],
+        "rule_files": _rule_files(rules, root, elsewhere.rules),
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [elsewhere.alertmanager]}]}]},
-        "scrape_configs": [{**own, **_token(serve.token_file, root)}, *jobs],
+        "scrape_configs": [own, *jobs],
     }
+    return exported
+
+
+def _access(serve: ServeSettings, root: Path, instead: str | None, notes: list[str]) -> dict[str, Any]:
+    """Return how the sidecar is asked, or what is scraped ``instead``; what only people know goes to ``notes``."""
+    access: dict[str, Any] = {"static_configs": [{"targets": [instead or serve.listen]}]}
+    if instead:
+        if serve.token_file or serve.web_config:
+            notes.append(f"job {OWN!r}: token_file and web_config are the sidecar's; add what {instead} wants")
+        return access
+    if (count := _count_tokens(root / serve.token_file) if serve.token_file else 0) > 1:
+        notes.append(
+            f"job {OWN!r}: token_file holds {count} tokens, and Prometheus would send them all as one; put one into a "
+            "file of its own, and add authorization with its credentials_file"
+        )
+    elif serve.token_file:
+        access |= _token(serve.token_file, root)
+    if not serve.web_config:
+        return access
+    web = read_web_config(root / serve.web_config)
+    if web.tls:
+        access["scheme"] = "https"
+        notes.append(f"job {OWN!r}: web_config has TLS: add tls_config with the ca_file of who signed its certificate")
+        if web.tls.client_auth_type == "RequireAndVerifyClientCert":
+            notes.append(f"job {OWN!r}: web_config wants a certificate: add cert_file and key_file to tls_config")
+    if web.users and not serve.token_file:
+        notes.append(f"job {OWN!r}: web_config has users, of whose passwords it knows hashes alone: add basic_auth")
+    return access
+
+
+def _count_tokens(file: Path) -> int:
+    """Return how many tokens are in ``file``; it may be one that is there only where Prometheus runs."""
+    return len(file.read_bytes().split()) if file.is_file() else 1
+
+
+def _rule_files(rules: RulesSettings, root: Path, elsewhere: str | None) -> list[str]:
+    here = Path(__file__).parents[1] / "rules"
+    ready_made = [here / f"{name}.yml" for name in rules.ready_made]
+    if elsewhere is None:
+        return [str(file) for file in (*ready_made, *(root / pattern for pattern in rules.files))]
+    named: dict[str, Path] = {}
+    for file in (*ready_made, *find(rules.files, root)):
+        if (other := named.setdefault(file.name, file)) is not file:
+            raise SergasError(
+                f"sergas: {other} and {file} cannot both be {file.name!r} in {elsewhere}; give one another name"
+            )
+    return [str(Path(elsewhere, name)) for name in named]
 
 
 def _token(file: str, root: Path) -> dict[str, Any]:

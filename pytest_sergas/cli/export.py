@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from pytest_sergas.config import load_sections
 from pytest_sergas.config.file import read_file, read_named
@@ -18,7 +17,8 @@ EXAMPLES = """\
 Prometheus scrapes the sidecar with honor_labels and every target of ours, and
 has our rule files; Alertmanager has our routes and channels. What the other
 side has no word for is told on standard error. A secret that stands in our
-configuration stands in theirs; one in a file stays there.
+configuration stands in theirs; one in a file stays there. What --target names
+is sent no secret of the sidecar's.
 
 examples:
   sergas export prometheus -o prometheus.yml
@@ -51,19 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
     root = file.root.resolve()
     readings = load_sections(file, _SECTIONS[arguments.system], environ=os.environ)
     settings = {name: reading.settings for name, reading in readings.items()}
-    document: dict[str, Any]
-    notes: list[str] = []
     if arguments.system == "prometheus":
         from pytest_sergas.cli import _prometheus
 
         elsewhere = _prometheus.Elsewhere(arguments.alertmanager, arguments.target, arguments.rules)
-        document = _prometheus.document(**settings, root=root, elsewhere=elsewhere)
+        exported = _prometheus.export(**settings, root=root, elsewhere=elsewhere)
     else:
         from pytest_sergas.cli import _alertmanager
 
         exported = _alertmanager.export(**settings, root=root)
-        document, notes = exported.document, exported.notes
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True)
     if arguments.output:
         try:
             write_atomically(Path(arguments.output), text.encode())
@@ -71,6 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise SergasError(f"sergas: {error}") from error
     else:
         print(text, end="")
-    for note in notes:
+    for note in exported.notes:
         print(f"sergas: {note}", file=sys.stderr)
     return 0
