@@ -10,8 +10,8 @@
     runner       `TestRunner`: pytest in a process of its own
     running      an engine that runs, seen from anywhere
 
-The names are resolved when they are first used (PEP 562), so that who runs tests loads no engine. `pytest_sergas` has
-the same, and the decorators.
+The decorators are those of the plugin. The names are resolved when they are first used (PEP 562), so that who runs
+tests loads no engine. `pytest_sergas` has the same.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ _HOME = {
     "TestSuite": "pytest_sergas.monitoring.suites",
     "TestType": "pytest_sergas.core.records",
     "WebhookNotificationChannel": "pytest_sergas.monitoring.channels",
+    "integration_test": "pytest_sergas.plugin.decorators",
+    "performance_test": "pytest_sergas.plugin.decorators",
+    "test": "pytest_sergas.plugin.decorators",
 }
 
 __all__ = [*sorted(_HOME)]  # noqa: PLE0604  computed from the one table that says where a name lives
@@ -70,6 +73,9 @@ if TYPE_CHECKING:
     from pytest_sergas.monitoring.suites import TestStatus as TestStatus
     from pytest_sergas.monitoring.suites import TestSuite as TestSuite
     from pytest_sergas.monitoring.system import ComprehensiveMonitoringSystem as ComprehensiveMonitoringSystem
+    from pytest_sergas.plugin.decorators import integration_test as integration_test
+    from pytest_sergas.plugin.decorators import performance_test as performance_test
+    from pytest_sergas.plugin.decorators import test as test
 
 
 def __getattr__(name: str) -> Any:

@@ -88,11 +88,15 @@ class TestRunner:
         """Add a suite.
 
         Raises:
-            ConfigurationError: there is one of its type, or its paths do not exist.
+            ConfigurationError: there is one of its type or its name, or its paths do not exist.
         """
         if (other := self._suites.get(suite.test_type)) is not None:
             kind = suite.test_type.value
             fault = f"there is a suite of the type {kind!r} already, {other.name!r}; give that one more paths"
+            raise ConfigurationError((f"TestSuite({suite.name!r}): {fault}",))
+        if (other := next((one for one in self.suites if one.name == suite.name), None)) is not None:
+            # The results of both would have one name.
+            fault = f"there is a suite of this name already, of the type {other.test_type.value!r}; name one otherwise"
             raise ConfigurationError((f"TestSuite({suite.name!r}): {fault}",))
         if faults := self._path_faults(suite):
             raise ConfigurationError(faults)

@@ -35,6 +35,7 @@ class _Progress:
         self._descriptor = descriptor
         self._open: dict[str, tuple[Outcome, float, str]] = {}
         self._repeated: set[str] = set()
+        self._collected = False
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if session.items:  # a controller of workers has none
@@ -42,7 +43,9 @@ class _Progress:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        self._tell(collected=len(ids))
+        if not self._collected:  # every worker collects the same
+            self._collected = True
+            self._tell(collected=len(ids))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._tell(began=nodeid)

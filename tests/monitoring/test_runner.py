@@ -263,6 +263,18 @@ def test_second_suite_of_a_type_is_refused(project: Path) -> None:
     )
 
 
+def test_second_suite_of_a_name_is_refused(project: Path) -> None:
+    run = runner(project)
+    run.register_suite(TestSuite("Tests", TestType.UNIT))
+
+    with pytest.raises(ConfigurationError) as refused:
+        run.register_suite(TestSuite("Tests", TestType.SMOKE))
+
+    assert refused.value.faults == (
+        "TestSuite('Tests'): there is a suite of this name already, of the type 'unit'; name one otherwise",
+    )
+
+
 def test_path_that_does_not_exist_is_refused_with_the_nearest(project: Path) -> None:
     (project / "tests").mkdir()
 
