@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sergas.plugin import markers, options
-from pytest_sergas.plugin.role import is_controller
+from pytest_sergas.plugin.role import is_controller, is_starting_worker
 
 if TYPE_CHECKING:
     from pytest_sergas.config import Loaded
@@ -46,6 +46,15 @@ LOADED: pytest.StashKey[Loaded] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    # A worker that replaces a dead one begins when others may have ended, and pytest-cov would erase their data.
+    known = early_config.known_args_namespace
+    if hasattr(known, "cov_append") and is_starting_worker():
+        known.cov_append = True
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

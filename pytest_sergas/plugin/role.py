@@ -7,12 +7,23 @@ the controller      of pytest-xdist: records and publishes
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
+
+
+def is_starting_worker() -> bool:
+    """Whether this process is going to be a worker of pytest-xdist, before pytest knows it.
+
+    What a test of a worker starts inherits the variable, but is not started as execnet starts Python.
+    """
+    return "PYTEST_XDIST_WORKER" in os.environ and sys.argv[:1] == ["-c"]
 
 
 def is_controller(config: pytest.Config) -> bool:

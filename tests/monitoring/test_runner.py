@@ -72,6 +72,54 @@ async def test_suite_runs_the_tests_of_its_type_and_tells_of_each(project: Path)
     ]
 
 
+async def test_progress_is_that_of_the_last_attempts_of_all_workers(project: Path) -> None:
+    write(
+        project,
+        """
+        import pathlib
+        import pytest
+
+        pytestmark = pytest.mark.unit
+
+        @pytest.mark.parametrize("number", range(5))
+        def test_good(number): pass
+
+        def test_second_time():
+            tried = pathlib.Path("tried")
+            first = not tried.exists()
+            tried.touch()
+            assert not first
+
+        def test_never(): assert 1 == 2
+        """,
+    )
+    told: list[Progress] = []
+
+    await runner(project, "--reruns=1", max_workers=2).run_suite(TestType.UNIT, told.append)
+
+    assert told[0] == Progress("", None, 0, 7)
+    assert [(one.done, one.total) for one in told[1:]] == [(number, 7) for number in range(1, 8)]
+    names = [f"test_good[{number}]" for number in range(5)]
+    assert {one.node_id.rpartition("::")[2]: one.outcome for one in told[1:]} == {
+        **dict.fromkeys(names, TestStatus.PASSED),
+        "test_second_time": TestStatus.PASSED,
+        "test_never": TestStatus.FAILED,
+    }
+
+
+async def test_suite_that_is_not_parallel_has_no_workers(project: Path) -> None:
+    write(
+        project,
+        "import os, pytest\n\n@pytest.mark.unit\ndef test_pid(): assert 'PYTEST_XDIST_WORKER' not in os.environ",
+    )
+    run = runner(project, max_workers=2)
+    run.register_suite(TestSuite("Unit Tests", TestType.UNIT, parallel=False, max_workers=2))
+
+    results = await run.run_suite(TestType.UNIT)
+
+    assert [test.outcome for test in results] == [TestStatus.PASSED]
+
+
 async def test_settings_of_the_suite_reach_pytest_and_coverage_comes_back(project: Path) -> None:
     write(project, "def used():\n    return 1\n\ndef unused():\n    return 2\n", "shop.py")
     write(
@@ -138,6 +186,49 @@ async def test_results_survive_the_death_of_pytest(project: Path) -> None:
     assert results.run.stopped == results[1].last.message == "pytest died: signal 9 (SIGKILL)"
     assert results.run.collected == 3
     assert results.coverage_percent is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "percent"),
+    [
+        pytest.param(1, None, id="the only process, which takes its coverage with it"),
+        pytest.param(2, 75.0, id="a worker, the others of which have theirs"),
+    ],
+)
+async def test_coverage_of_processes_that_live_on_survives_a_death(
+    project: Path, workers: int, percent: float | None
+) -> None:
+    write(project, "def used():\n    return 1\n\ndef unused():\n    return 2\n", "shop.py")
+    write(
+        project,
+        """
+        import os, pathlib, signal
+        import pytest
+        import shop
+
+        pytestmark = pytest.mark.unit
+
+        @pytest.mark.parametrize("number", range(8))
+        @pytest.mark.timeout(60)
+        def test_good(number):
+            assert shop.used() == 1
+            pathlib.Path("ran-" + os.environ.get("PYTEST_XDIST_WORKER", "alone")).touch()
+            while len([*pathlib.Path().glob("ran-*")]) < int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")):
+                pass  # until every worker has run one
+
+        def test_last_and_deadly(): os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    run = runner(project, "-o", "pythonpath=.", max_workers=workers)
+    run.register_suite(TestSuite("Unit Tests", TestType.UNIT, coverage=["shop"]))
+
+    results = await run.run_suite(TestType.UNIT)
+
+    assert {test.name: test.outcome for test in results} == {
+        **{f"test_good[{number}]": TestStatus.PASSED for number in range(8)},
+        "test_last_and_deadly": TestStatus.CRASHED,
+    }
+    assert results.coverage_percent == percent
 
 
 @pytest.mark.parametrize("workers", [1, 2])
