@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser
 
+from pytest_sergas.sidecar.alerts import TEXT_LIMIT
 from tests.servers.chromium import chromium
 from tests.servers.process import until
 from tests.servers.sidecar import Sidecar, sidecar
@@ -28,6 +30,13 @@ port = 1
 type = "python"
 name = "disk"
 call = "disks:full"
+"""
+
+HOSTILE_CONFIG = """\
+[[checks]]
+type = "python"
+name = "harm"
+call = "harm:found"
 """
 
 
@@ -56,11 +65,26 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
-    """A sidecar whose runs and groups mean harm by every text that they bring."""
-    with sidecar(tmp_path_factory.mktemp("hostile")) as running:
+    """A sidecar whose runs, groups, component and silence mean harm by every text that they bring."""
+    directory: Path = tmp_path_factory.mktemp("hostile")
+    (directory / "harm.py").write_text(f"def found():\n    return {made.HOSTILE!r} + {made.LONG!r}\n", encoding="utf-8")
+    with sidecar(directory, config=HOSTILE_CONFIG) as running:
         made.send(running, *(made.hostile_run(number) for number in range(2)))
-        made.send_document(running, made.foreign_document("foreign", rawStatus=made.HOSTILE, type=made.HOSTILE))
-        path = made.group_path(made.HOSTILE)
-        body = f'# HELP m {made.HARM}\nm{{l="{made.HARM}"}} 1\n'
-        assert ask(running.url, path, "POST", body=body.encode()).status == 200
+        unreadable = {"dependencies": [{"name": "x", "availability": made.HOSTILE}]}
+        results = {"summary": {"start": 1, "stop": 2}, "tool": {}, "extra": unreadable}
+        document = made.foreign_document("foreign", results, rawStatus=made.HOSTILE, type=made.HOSTILE)
+        made.send_document(running, document)
+        made.send(running, made.long_run(2))
+        for path, text in (
+            (made.group_path(made.HOSTILE, branch=made.HOSTILE), made.HARM),
+            (made.group_path(made.LONG), made.RIGHT_TO_LEFT),
+            (made.group_path("long", branch=made.LONG), made.LONG),
+            (made.group_path("long", **{made.LONG: "value"}), made.LONG),
+        ):
+            body = f'# HELP m {text}\nm{{l="{text}"}} 1\n'
+            assert ask(running.url, path, "POST", body=body.encode()).status == 200
+        for text in (made.HOSTILE, made.LONG[:TEXT_LIMIT]):
+            fields = {"matchers": f'branch="{made.LONG[:900]}"', "comment": text, "created_by": text}
+            assert ask(running.url, "/alerts/silence", "POST", body=urlencode(fields).encode()).status == 303
+        until(lambda: made.RIGHT_TO_LEFT in ask(running.url, "/components").text, "the check has run")
         yield running

@@ -42,6 +42,11 @@ class Element:
                 found += child.all(tag)
         return found
 
+    def holders(self, text: str) -> list[str]:
+        """Return the tag of each element that has ``text`` itself, in none of the elements below it."""
+        own = [self.tag for child in self.children if isinstance(child, str) and text in child]
+        return own + [tag for child in self.children if isinstance(child, Element) for tag in child.holders(text)]
+
     def rows(self) -> list[list[str]]:
         """Return the text of each row of its table."""
         return [

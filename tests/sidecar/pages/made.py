@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +20,16 @@ from pytest_sergas.core.records import (
 )
 from tests.servers.sidecar import Sidecar
 from tests.sidecar.conftest import ask
+from tests.sidecar.pages.html import quoted
 
 HOUR_S = 3_600.0
 START_S = 1_750_000_000.0
 # Each would run a script, close an attribute or turn the line round where it is not escaped.
 HARM = "<img src=x onerror=alert(1)>"
-HOSTILE = f"{HARM}\"'><script>alert(2)</script>\u202eevil {{{{7*7}}}} ${{7}}"
+RIGHT_TO_LEFT = (
+    "\u05e9\u05dc\u05d5\u05dd"  # Hebrew: figures and signs after it change sides unless it is isolated
+)
+HOSTILE = f"{RIGHT_TO_LEFT} {HARM}\"'><script>alert(2)</script>\u202eevil {{{{7*7}}}} ${{7}}"
 LONG = "n" * 10_000
 TOTAL = "tests/test_orders.py::test_total"
 SLOW = "tests/test_speed.py::test_search"
@@ -98,6 +103,20 @@ def hostile_run(number: int) -> RunRecord:
     return replace(run, project=HOSTILE, environment=environment, notes=(HOSTILE,), stopped=HOSTILE)
 
 
+def long_run(number: int) -> RunRecord:
+    """Return a run all of whose texts have ten thousand letters."""
+    environment = Environment(branch=LONG, commit=LONG, job=LONG, build_url="https://ci.example.org/1", python=LONG)
+    bad = attempt(Outcome.FAILED, START_S + number * HOUR_S, worker=LONG, message=LONG, trace=LONG)
+    return replace(
+        shop_run(number, case(LONG, bad, type=LONG), run_id="long"),
+        project=LONG,
+        environment=environment,
+        notes=(LONG,),
+        stopped=LONG,
+        shard=f"1/{LONG}",
+    )
+
+
 def send(running: Sidecar, *runs: RunRecord) -> None:
     for run in runs:
         send_document(running, to_json(run))
@@ -108,12 +127,17 @@ def send_document(running: Sidecar, document: bytes) -> None:
     assert reply.status == 201, reply.text
 
 
-def foreign_document(run_id: str, **test: Any) -> bytes:
-    """Return what another tool might write: as little as CTRF asks for."""
+def foreign_document(run_id: str, results: Mapping[str, Any] = {}, **test: Any) -> bytes:
+    """Return what another tool might write: as little as CTRF asks for, with these ``results`` beside the test."""
     tests = [{"name": "t", "status": "passed", "duration": 1, **test}]
-    return json.dumps({"reportFormat": "CTRF", "runId": run_id, "results": {"tests": tests}}).encode()
+    return json.dumps({"reportFormat": "CTRF", "runId": run_id, "results": {"tests": tests, **results}}).encode()
 
 
-def group_path(job: str) -> str:
-    """Return the path that a push to the group with this job has."""
-    return to_path({"job": job})
+def group_path(job: str, **labels: str) -> str:
+    """Return the path that a push to the group with this job and these labels has."""
+    return to_path({"job": job, **labels})
+
+
+def group_page(page: str, job: str, **labels: str) -> str:
+    """Return the address of the page about this group: ``group``, or ``delete``."""
+    return f"/pushes/{page}?path={quoted(group_path(job, **labels))}"

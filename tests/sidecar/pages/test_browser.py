@@ -18,6 +18,7 @@ from tests.sidecar.conftest import ask
 from tests.sidecar.pages import made
 from tests.sidecar.pages.html import quoted, visit
 from tests.sidecar.pages.served import alert, served
+from tests.sidecar.pages.test_hostile import HOSTILE_PAGES, LONG_PAGES
 from tests.sidecar.pages.test_pages import PAGES
 
 pytestmark = pytest.mark.integration
@@ -129,15 +130,17 @@ def test_alert_is_silenced_after_a_look_at_what_is_held(tmp_path: Path, browser:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_pages_of_alerts_that_fire_keep_nobody_out(
-    scheme: Literal["light", "dark"], tmp_path: Path, browser: Browser
+    width: str, scheme: Literal["light", "dark"], tmp_path: Path, browser: Browser
 ) -> None:
-    with served(tmp_path) as running, opened(browser, "phone", scheme) as page:
-        running.finds(alert("A", "critical", summary=made.HOSTILE), alert("B", "info", label=made.LONG), alert("C"))
+    with served(tmp_path) as running, opened(browser, width, scheme) as page:
+        long = alert("B", "info", 1.0, label=made.LONG, **{made.LONG: "value"})
+        running.finds(alert("A", "critical", summary=made.HOSTILE), long, alert("C"))
         for path in ("/", "/alerts", "/alerts/silence?matchers=" + quoted('severity=~".+"')):
             page.goto(running.url + path)
 
-            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS["phone"], path
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width], path
             assert axe.findings(page) == [], path
 
 
@@ -196,7 +199,7 @@ def test_failure_is_opened_with_the_keyboard(shop: Sidecar, browser: Browser) ->
 
 def test_no_script_of_a_hostile_text_runs(hostile: Sidecar, browser: Browser) -> None:
     with opened(browser, "phone") as page:
-        for path in ("/", "/runs", "/runs/shop-1", "/runs/foreign", "/tests", "/pushes"):
+        for path in (*HOSTILE_PAGES, *LONG_PAGES):
             page.goto(hostile.url + path)
             assert page.evaluate("document.querySelectorAll('img, main script').length") == 0
             assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS["phone"], path
