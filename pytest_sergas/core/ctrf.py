@@ -133,7 +133,7 @@ def _test(test: TestRecord) -> dict[str, Any]:
         document["retryAttempts"] = [
             _attempt(number, attempt) for number, attempt in enumerate(test.attempts[:-1], start=1)
         ]
-    document["extra"] = {**_phases(last), **_measured(last)}
+    document["extra"] = {**_phases(last), **_measured(last), **_present(exclusive=test.exclusive)}
     if test.outcome is Outcome.QUARANTINED:
         document["extra"]["result"] = last.outcome.value
     return document
@@ -159,11 +159,12 @@ def _passed_at_once(test: TestRecord, quoted: dict[str, str]) -> str:
     test_type = quoted.get(test.type) or quoted.setdefault(test.type, _quote(test.type))
     worker = f',"threadId":{_quote(last.worker)}' if last.worker else ""
     measured = f",{_dumps(_measured(last))[1:-1]}" if last.measured is not None else ""
+    exclusive = ',"exclusive":true' if test.exclusive else ""
     return (
         f'{{"testId":{node_id},"name":"{name}","status":"passed","rawStatus":"passed",'
         f'"duration":{duration},"start":{start},"stop":{start + duration},"type":{test_type},"filePath":{file},'
         f'"suite":[{file}],"line":{test.line}{worker},"extra":{{"setupSeconds":{setup_s:.6f},'
-        f'"callSeconds":{call_s:.6f},"teardownSeconds":{teardown_s:.6f}{measured}}}}}'
+        f'"callSeconds":{call_s:.6f},"teardownSeconds":{teardown_s:.6f}{measured}{exclusive}}}}}'
     )
 
 

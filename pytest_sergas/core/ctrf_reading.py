@@ -92,6 +92,7 @@ def _test(test: object, where: str) -> TestRecord:
     outcome = _outcome(test, _optional(test, "rawStatus", str, "", f"{where}.rawStatus"), where)
     if outcome is Outcome.PASSED and test.get("flaky") is True:
         outcome = Outcome.FLAKY
+    extra = _optional(test, "extra", dict, {}, f"{where}.extra")
     last = _attempt_of(test, _last_outcome(test, outcome, where), where)
     return TestRecord(
         "" if node_id == _NAMELESS else node_id,
@@ -100,6 +101,7 @@ def _test(test: object, where: str) -> TestRecord:
         (*attempts, last),
         file,
         _optional(test, "line", int, None, f"{where}.line"),
+        exclusive=bool(_optional(extra, "exclusive", bool, None, f"{where}.extra.exclusive")),
     )
 
 
@@ -270,4 +272,10 @@ def _number(value: object, where: str) -> float | None:
     return float(value)
 
 
-_NAMES: Mapping[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+_NAMES: Mapping[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+}

@@ -66,6 +66,16 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """A part of a timeline that is marked, from ``start`` to ``stop``, over ``rows`` rows from ``first_row`` on."""
+
+    start: float
+    stop: float
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Axes:
     """What stands round a line.
 
@@ -181,26 +191,25 @@ def stretches(title: str, kinds: Sequence[str], heights: dict[str, float]) -> st
     return f"{_opening(title, whole, _BAR_HEIGHT, 'bars', stretched=True)}{paths}</svg>"
 
 
-def lanes(title: str, rows: Sequence[Lane], *, alone_from: float | None = None) -> str:
-    """Return the timeline of ``rows``; its names stand beside it, in the page's own text.
-
-    Args:
-        alone_from: from here to the end one row was busy alone; that part is marked.
-    """
+def lanes(title: str, rows: Sequence[Lane], bands: Iterable[Band] = ()) -> str:
+    """Return the timeline of ``rows``; its names stand beside it, in the page's own text."""
     bars = [bar for row in rows for bar in row.bars]
     first = min((bar.start for bar in bars), default=0.0)
     last = max((bar.stop for bar in bars), default=0.0)
     scale = _TIMELINE_WIDTH / (last - first) if last > first else 1.0
     height = max(len(rows) * (_LANE_HEIGHT + _LANE_GAP) - _LANE_GAP, 1)
     parts = [_opening(title, _TIMELINE_WIDTH, height, "lanes", stretched=True)]
-    if alone_from is not None and alone_from < last:
-        x = _number((alone_from - first) * scale)
-        parts.append(f'<path class="alone" d="M{x} 0H{_TIMELINE_WIDTH}V{height}H{x}z"/>')
-    for number, row in enumerate(rows):
-        y = number * (_LANE_HEIGHT + _LANE_GAP)
-        parts.append(f'<path class="lane" d="M0 {y}H{_TIMELINE_WIDTH}v{_LANE_HEIGHT}H0z"/>')
-        parts.append(_row(row.bars, first, scale, y))
+    parts += [f'<path class="lane" d="M0 {_y(row)}H{_TIMELINE_WIDTH}v{_LANE_HEIGHT}H0z"/>' for row in range(len(rows))]
+    for band in bands:
+        x, width = _number((band.start - first) * scale), _number(max((band.stop - band.start) * scale, _LEAST))
+        down = band.rows * (_LANE_HEIGHT + _LANE_GAP) - _LANE_GAP
+        parts.append(f'<path class="alone" d="M{x} {_y(band.first_row)}h{width}v{down}h-{width}z"/>')
+    parts += [_row(row.bars, first, scale, _y(number)) for number, row in enumerate(rows)]
     return "".join([*parts, "</svg>"])
+
+
+def _y(row: int) -> int:
+    return row * (_LANE_HEIGHT + _LANE_GAP)
 
 
 def _row(bars: Iterable[Bar], first: float, scale: float, y: int) -> str:

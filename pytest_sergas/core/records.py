@@ -161,6 +161,7 @@ class _TestFields(NamedTuple):
     attempts: tuple[AttemptRecord, ...]
     file: str = ""
     line: int | None = None
+    exclusive: bool = False
 
 
 class TestRecord(_TestFields):
@@ -171,6 +172,7 @@ class TestRecord(_TestFields):
         type: a value of `TestType`, or `UNTYPED`.
         file: relative to the root directory, with forward slashes.
         line: counted from 1; None where there is none.
+        exclusive: whether no other test of the run ran meanwhile, because its policy says so; False without workers.
     """
 
     __test__ = False

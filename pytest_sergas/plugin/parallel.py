@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.plan import History
-from pytest_sergas.core.records import TestRecord
+from pytest_sergas.core.records import NAME_LIMIT, TestRecord
+from pytest_sergas.core.text import clean
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.crashes import Crashes
 from pytest_sergas.plugin.exchange import Exchange
@@ -34,6 +35,7 @@ class Parallel:
         self._types = types
         self._worker_notes = notes
         self._exchange = Exchange()
+        self._exclusive: frozenset[str] = frozenset()
         gate = ControllerGate(self._exchange)
         self._scheduling = Scheduling(config, self._exchange, gate, history)
         self._crashes = Crashes(self._exchange)
@@ -56,6 +58,12 @@ class Parallel:
         if len(left.ties) != len(node_ids):
             return frozenset()  # no worker has left anything
         return frozenset(node_ids[place] for place in left.exclusive)
+
+    def marked(self, tests: tuple[TestRecord, ...]) -> tuple[TestRecord, ...]:
+        """Return ``tests``, of which the exclusive ones say that they are."""
+        if not self._exclusive:
+            return tests
+        return tuple([test._replace(exclusive=True) if test.node_id in self._exclusive else test for test in tests])
 
     @property
     def unmatched(self) -> Sequence[str]:
@@ -85,10 +93,11 @@ class Parallel:
         self._exchange.invite(node)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self) -> None:
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         left = self._exchange.read()
         if left is None:
             return
+        self._exclusive = frozenset(clean(node_id, NAME_LIMIT) for node_id in self.exclusive(ids))
         if left.faults:
             raise pytest.UsageError(str(ConfigurationError(tuple(left.faults))))
         self._types.update(left.types)

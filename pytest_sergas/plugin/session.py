@@ -420,6 +420,8 @@ class Run:
         from pytest_sergas.plugin.environment import describe
 
         tests, unfinished = self._recorder.finish()
+        if self._parallel is not None:
+            tests = self._parallel.marked(tests)
         if self._quarantining is not None:
             tests = self._quarantining.quarantine.applied(tests)
         finished_s = time.time()

@@ -175,11 +175,14 @@ _PLAIN = st.lists(
     max_size=2,
 )
 _RECORDS = st.builds(
-    lambda node_id, attempts, type_, line: record(node_id, *attempts, type=type_, line=line),
+    lambda node_id, attempts, type_, line, exclusive: record(
+        node_id, *attempts, type=type_, line=line, exclusive=exclusive
+    ),
     st.sampled_from(["", "a.py", "a.py::test_a", '"tests":[]', "::", "a.py::"]) | _TEXTS,
     _PLAIN | st.lists(_ATTEMPTS, min_size=1, max_size=3),
     st.sampled_from(["unit", "untyped"]),
     st.integers(1) | st.none(),
+    st.booleans(),
 )
 
 

@@ -44,11 +44,14 @@ ATTEMPTS = st.builds(
     measured=st.none() | MEASURED,
 )
 RECORDS = st.builds(
-    lambda name, attempts, type_, line: record(f"a.py::{name}", *attempts, type=type_, line=line),
+    lambda name, attempts, type_, line, exclusive: record(
+        f"a.py::{name}", *attempts, type=type_, line=line, exclusive=exclusive
+    ),
     TEXTS,
     st.lists(ATTEMPTS, min_size=1, max_size=3),
     st.sampled_from(["unit", "untyped"]),
     st.integers(1) | st.none(),
+    st.booleans(),
 )
 ENVIRONMENTS = st.builds(
     Environment, **{name: st.just("") | TEXTS for name in ("provider", "branch", "commit", "build_id", "python")}
@@ -159,6 +162,11 @@ def test_status_decides_without_raw_status(status: str, outcome: Outcome, *, fla
             id="unknown status",
         ),
         pytest.param(foreign(line=True), "results.tests[0].line is not a whole number", id="a truth value as line"),
+        pytest.param(
+            foreign(extra={"exclusive": 1}),
+            "results.tests[0].extra.exclusive is not true or false",
+            id="no truth value",
+        ),
         pytest.param(foreign(duration="1"), "results.tests[0].duration is not a number of a time", id="duration"),
         pytest.param(foreign(start=1e300), "results.tests[0].start is not a number of a time", id="absurd"),
         pytest.param(foreign(start=10**400), "results.tests[0].start is not a number of a time", id="no float"),

@@ -14,6 +14,7 @@ from pytest_sergas.core.plots import (
     HEIGHT,
     WIDTH,
     Axes,
+    Band,
     Bar,
     Lane,
     Point,
@@ -175,7 +176,7 @@ def test_lanes_show_who_ran_what_when() -> None:
             Lane("gw0", (Bar(0, 5, "passed"), Bar(5, 6, "passed"), Bar(6, 8, "failed", "test_a failed"))),
             Lane("gw1", (Bar(0, 4, "passed"),)),
         ],
-        alone_from=4,
+        [Band(4, 8, 0, 2)],
     )
 
     first, second = of_class(svg, "passed")
@@ -184,7 +185,7 @@ def test_lanes_show_who_ran_what_when() -> None:
     [failed] = of_class(svg, "failed")
     assert [child.text for child in failed] == ["test_a failed"]
     [alone] = of_class(svg, "alone")
-    assert alone.attrib["d"] == "M500 0H1000V38H500z"
+    assert alone.attrib["d"] == "M500 0h500v38h-500z"
     assert len(of_class(svg, "lane")) == 2
 
 

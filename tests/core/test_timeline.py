@@ -13,12 +13,13 @@ from tests.publishers.conftest import run_of
 pytestmark = pytest.mark.unit
 
 
-def ran(name: str, *attempts: tuple[str, float, float, Outcome]) -> TestRecord:
+def ran(name: str, *attempts: tuple[str, float, float, Outcome], exclusive: bool = False) -> TestRecord:
     tried = tuple(
         AttemptRecord(outcome, start_s=start_s, call_s=call_s, worker=worker)
         for worker, start_s, call_s, outcome in attempts
     )
-    return TestRecord(name, "unit", final_outcome([attempt.outcome for attempt in tried]), tried)
+    outcome = final_outcome([attempt.outcome for attempt in tried])
+    return TestRecord(name, "unit", outcome, tried, exclusive=exclusive)
 
 
 P, F = Outcome.PASSED, Outcome.FAILED
@@ -36,22 +37,51 @@ def test_each_worker_has_a_row_in_the_order_of_their_numbers() -> None:
     assert classes(found.svg).count("lane") == 3
 
 
-def test_end_with_one_busy_worker_is_marked() -> None:
-    run = run_of(ran("a", ("gw0", 100.0, 2.0, P)), ran("b", ("gw1", 100.0, 2.0, P)), ran("c", ("gw1", 102.0, 4.0, P)))
+def marked(svg: str) -> list[str]:
+    return [element.get("d", "") for element in ET.fromstring(svg).iter("path") if element.get("class") == "alone"]  # noqa: S314  our own
+
+
+def test_exclusive_tests_that_follow_one_another_are_marked_as_one() -> None:
+    run = run_of(
+        ran("a", ("gw0", 100.0, 2.0, P)),
+        ran("b", ("gw1", 100.0, 4.0, P)),
+        ran("c", ("gw1", 104.0, 2.0, P), exclusive=True),
+        ran("d", ("gw1", 106.0, 1.0, F), ("gw1", 107.0, 1.0, P), exclusive=True),
+        ran("e", ("gw0", 108.0, 2.0, P)),
+    )
 
     found = timeline(run)
 
     assert found is not None
-    assert (found.took_s, found.alone_s) == (6.0, 4.0)
-    assert "alone" in classes(found.svg)
+    assert (found.took_s, found.exclusive_s) == (10.0, 4.0)
+    assert marked(found.svg) == ["M400 0h400v38h-400z"]
 
 
-def test_single_process_is_never_marked() -> None:
+def test_ordinary_test_that_outlasts_the_others_is_not_marked() -> None:
+    found = timeline(run_of(ran("a", ("gw0", 100.0, 1.0, P)), ran("b", ("gw1", 100.0, 9.0, P))))
+
+    assert found is not None
+    assert (found.exclusive_s, marked(found.svg)) == (0.0, [])
+
+
+def test_exclusive_test_of_a_shard_is_marked_over_the_rows_of_this_shard() -> None:
+    run = run_of(
+        ran("a", ("1/2 gw0", 100.0, 10.0, P)),
+        ran("b", ("2/2 gw0", 100.0, 1.0, P)),
+        ran("c", ("2/2 gw1", 105.0, 5.0, P), exclusive=True),
+    )
+
+    found = timeline(run)
+
+    assert found is not None
+    assert (found.exclusive_s, marked(found.svg)) == (5.0, ["M500 22h500v38h-500z"])
+
+
+def test_single_process_has_one_row() -> None:
     found = timeline(run_of(ran("a", ("", 100.0, 2.0, P))))
 
     assert found is not None
-    assert (found.workers, found.alone_s) == (("the only process",), 0.0)
-    assert "alone" not in classes(found.svg)
+    assert found.workers == ("the only process",)
 
 
 def test_attempts_are_shown_by_what_became_of_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sergas.core.ctrf_reading import from_json
+from pytest_sergas.core.timeline import timeline
 from pytest_sergas.plugin.exclusive import Holder, Locks, timed_out
 from tests.plugin.conftest import Run
 
@@ -69,6 +72,27 @@ def test_exclusive_tests_overlap_with_none(pytester: pytest.Pytester, run: Run, 
     assert ran.result.ret == pytest.ExitCode.OK
     assert len(ran.outcomes) == 28
     assert overlaps(pytester.path) == []
+
+
+def test_run_says_which_tests_were_exclusive_and_when(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(SUITE.format(load="time.sleep(0.05)"))
+
+    ran = run("-n2")
+
+    exclusive = [name for name, test in ran.tests.items() if test["extra"].get("exclusive")]
+    assert sorted(exclusive) == [f"test_load[{n}]" for n in range(4)]
+    found = timeline(from_json(json.dumps(ran.document).encode()))
+    assert found is not None
+    assert found.svg.count('class="alone"') == 1  # one after another, when all others are over
+    assert 0.2 <= found.exclusive_s < found.took_s
+
+
+def test_single_process_marks_no_test_as_exclusive(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(SUITE.format(load="pass"))
+
+    ran = run()
+
+    assert [name for name, test in ran.tests.items() if "exclusive" in test["extra"]] == []
 
 
 def test_lock_of_a_worker_that_dies_in_an_exclusive_test_is_released(pytester: pytest.Pytester, run: Run) -> None:

@@ -31,11 +31,13 @@ def record(
     *attempts: AttemptRecord | Outcome,
     type: str = "unit",  # noqa: A002  the field's name
     line: int | None = 7,
+    exclusive: bool = False,
 ) -> TestRecord:
     """Return a test with these attempts (one that passed when there are none); its outcome follows from them."""
     tried = tuple(one if isinstance(one, AttemptRecord) else attempt(one) for one in attempts) or (attempt(),)
     outcome = final_outcome([one.outcome for one in tried])
-    return TestRecord(node_id, type, outcome, tried, file=node_id.partition("::")[0], line=line)
+    file = node_id.partition("::")[0]
+    return TestRecord(node_id, type, outcome, tried, file, line, exclusive)
 
 
 def run_of(*tests: TestRecord, **fields: Any) -> RunRecord:

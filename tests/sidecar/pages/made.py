@@ -26,9 +26,7 @@ HOUR_S = 3_600.0
 START_S = 1_750_000_000.0
 # Each would run a script, close an attribute or turn the line round where it is not escaped.
 HARM = "<img src=x onerror=alert(1)>"
-RIGHT_TO_LEFT = (
-    "\u05e9\u05dc\u05d5\u05dd"  # Hebrew: figures and signs after it change sides unless it is isolated
-)
+RIGHT_TO_LEFT = "\u05e9\u05dc\u05d5\u05dd"  # Hebrew: figures and signs after it change sides unless it is isolated
 HOSTILE = f"{RIGHT_TO_LEFT} {HARM}\"'><script>alert(2)</script>\u202eevil {{{{7*7}}}} ${{7}}"
 LONG = "n" * 10_000
 TOTAL = "tests/test_orders.py::test_total"
@@ -42,13 +40,18 @@ def attempt(outcome: Outcome, start_s: float, call_s: float = 0.2, worker: str =
     )
 
 
-def case(node_id: str, *attempts: AttemptRecord, type: str = "unit") -> TestRecord:  # noqa: A002  the field's name
+def case(
+    node_id: str,
+    *attempts: AttemptRecord,
+    type: str = "unit",  # noqa: A002  the field's name
+    exclusive: bool = False,
+) -> TestRecord:
     outcome = final_outcome([one.outcome for one in attempts])
-    return TestRecord(node_id, type, outcome, attempts, file=node_id.partition("::")[0], line=7)
+    return TestRecord(node_id, type, outcome, attempts, node_id.partition("::")[0], 7, exclusive)
 
 
 def shop_run(number: int, *more: TestRecord, fails: bool = False, **fields: Any) -> RunRecord:
-    """Return run ``number`` of a shop on two workers; every third has a flaky test."""
+    """Return run ``number`` of a shop on two workers; every third has a flaky test, and each an exclusive one."""
     at_s = START_S + number * HOUR_S
     search_s = 0.4 + number / 100
     cost = Measurement(
@@ -70,7 +73,7 @@ def shop_run(number: int, *more: TestRecord, fails: bool = False, **fields: Any)
     tests = (
         case(TOTAL, total),
         case(UNSURE, *unsure, type="integration"),
-        case(SLOW, attempt(Outcome.PASSED, at_s + 1, search_s, measured=cost), type="performance"),
+        case(SLOW, attempt(Outcome.PASSED, at_s + 1, search_s, measured=cost), type="performance", exclusive=True),
         *more,
     )
     environment = Environment(

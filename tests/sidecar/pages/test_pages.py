@@ -200,7 +200,7 @@ def test_run_shows_who_ran_what_when(shop: Sidecar) -> None:
     assert timeline.all("svg")[0].all("title")
     kinds = [path.attributes["class"] for path in timeline.all("path")]
     assert {"lane", "alone", "passed", "failed", "flaky"} <= set(kinds)
-    assert "one worker alone, 760 ms" in timeline.text
+    assert "exclusive tests, nothing beside them, 480 ms" in timeline.text
 
 
 def test_run_shows_flaky_and_slowest_tests_and_figures_by_type(shop: Sidecar) -> None:
