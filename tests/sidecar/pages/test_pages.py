@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -17,6 +21,8 @@ from tests.sidecar.pages import made
 from tests.sidecar.pages.html import quoted, read, visit
 
 pytestmark = pytest.mark.integration
+
+AGE = "(now|[0-9]+ (s|min) ago)"
 
 PAGES = (
     "/",
@@ -135,11 +141,20 @@ def test_overview_shows_components_and_groups(shop: Sidecar) -> None:
     page = visit(shop, "/")
 
     health = [item.text for item in page.section("Health").all("li")]
-    assert health[0].startswith("database unhealthy 127.0.0.1:1: Connection refused")
-    assert health[1].startswith("disk healthy half full")
+    assert health[0].startswith("database unhealthy 127.0.0.1:1: Connection refused · up 0% in 24 hours ")
+    assert health[1].startswith("disk healthy half full · up 100% in 24 hours ")
     pushes = [item.text for item in page.section("Pushed groups").all("li")]
-    assert pushes[0].startswith("job etl failed ")
-    assert pushes[1].startswith("job backup host db-1 ")
+    assert re.fullmatch(f"job etl failed {AGE}", pushes[0])
+    assert re.fullmatch(f"job backup host db-1 {AGE}", pushes[1])
+
+
+def test_overview_has_the_last_day_of_each_component_as_bars(shop: Sidecar) -> None:
+    database, disk = visit(shop, "/").section("Health").all("svg")
+
+    assert re.fullmatch("database over 24h: [0-9]% unhealthy", database.all("title")[0].text)
+    assert [path.attributes["class"] for path in database.all("path")] == ["nothing", "unhealthy"]
+    assert re.fullmatch("disk over 24h: [0-9]% healthy", disk.all("title")[0].text)
+    assert [path.attributes["class"] for path in disk.all("path")] == ["nothing", "healthy"]
 
 
 def test_empty_sidecar_says_how_to_begin(tmp_path: Path) -> None:
@@ -325,16 +340,25 @@ def test_test_has_its_outcomes_and_its_flakiness_with_the_interval(shop: Sidecar
     assert len(page.section("Runs").rows()) == 7
 
 
-def test_test_has_plots_of_duration_and_memory_with_the_line_of_its_budget(shop: Sidecar) -> None:
+def test_test_has_a_plot_of_its_duration_with_the_line_of_its_budget(shop: Sidecar) -> None:
     page = visit(shop, f"/tests/one?id={quoted(made.SLOW)}")
 
-    duration, memory = page.section("Over its runs").all("svg")
+    duration, _ = page.section("Over its runs").all("svg")
     assert duration.all("title")[0].text == (
         "Duration: 7 values, from 420 ms to 480 ms, the last one 480 ms; the budget is 500 ms"
     )
     assert [path for path in duration.all("path") if path.attributes["class"] == "budget"]
     assert [text.text for text in duration.all("text") if text.attributes["class"] == "y"][-1] == "600 ms"
-    assert [text.text for text in memory.all("text") if text.attributes["class"] == "y"][-1] == "2 MiB"
+
+
+def test_test_has_a_plot_of_its_memory_with_the_line_of_its_budget(shop: Sidecar) -> None:
+    _, memory = visit(shop, f"/tests/one?id={quoted(made.SLOW)}").section("Over its runs").all("svg")
+
+    assert memory.all("title")[0].text == (
+        "Peak memory: 7 values, from 1.91 MiB to 1.91 MiB, the last one 1.91 MiB; the budget is 8 MiB"
+    )
+    assert [path for path in memory.all("path") if path.attributes["class"] == "budget"]
+    assert [text.text for text in memory.all("text") if text.attributes["class"] == "y"][-1] == "8 MiB"
 
 
 # Health
@@ -347,8 +371,26 @@ def test_components_are_shown_with_uptime_and_history(shop: Sidecar) -> None:
     assert [heading.text for heading in page.all("h2")] == ["database unhealthy", "disk healthy"]
     database = page.section("database unhealthy")
     facts = {name.text: value.text for name, value in zip(database.all("dt"), database.all("dd"), strict=True)}
-    assert facts["Up, 24h"] in {"0%", "-"}
+    assert facts["Up, 24h"] == "0%"
     assert len(database.all("svg")) == 3
+
+
+def test_component_has_a_history_of_its_changes(tmp_path: Path) -> None:
+    code = "from pathlib import Path\n\n\ndef is_open():\n    return Path('key').exists()\n"
+    (tmp_path / "shop.py").write_text(code, "utf-8")
+    check = '[[checks]]\ntype = "python"\nname = "shop"\ncall = "shop:is_open"\ninterval = 0.1\nsuccesses = 1\n'
+    with sidecar(tmp_path, config=check) as running:
+        until(lambda: "shop unhealthy" in visit(running, "/components").text, "the shop is closed", running.log)
+        (tmp_path / "key").touch()
+        until(lambda: "shop healthy" in visit(running, "/components").text, "the shop is open", running.log)
+        section = visit(running, "/components").section("shop healthy")
+
+    now, before = section.rows()
+    assert (now[0], before[0]) == ("healthy", "unhealthy")
+    assert all(re.fullmatch("[0-9-]{10} [0-9:]{5} UTC", moment) for moment in (*now[1:3], *before[1:3]))
+    assert all(re.fullmatch("(<1|[0-9.]+) (ms|s)", took) for took in (now[3], before[3]))
+    began, _, first, ended = [time.attributes["datetime"] for time in section.all("table")[0].all("time")]
+    assert first <= ended == began
 
 
 def test_sidecar_that_checks_nothing_says_where_checks_come_from(tmp_path: Path) -> None:
@@ -425,8 +467,26 @@ def test_form_that_cannot_be_used_says_why(body: bytes, text: str, shop: Sidecar
 # While it is busy
 
 
-def test_page_is_there_also_while_the_store_is_written(tmp_path: Path) -> None:
-    with sidecar(tmp_path) as running:
-        for number in range(3):
+def test_pages_are_there_while_runs_come_in(tmp_path: Path) -> None:
+    seen: list[int] = []
+    enough = Event()
+
+    def send_on() -> None:
+        for number in takewhile(lambda _: not enough.is_set(), count(1)):
             made.send(running, made.shop_run(number))
-            until(lambda: visit(running, "/").all("section"), "the run is shown")
+
+    def look() -> bool:
+        assert visit(running, "/").section("Tests").all("section")
+        seen.append(len(visit(running, "/runs?limit=1000").rows()))
+        return len(set(seen)) >= 5
+
+    with sidecar(tmp_path) as running, ThreadPoolExecutor() as pool:
+        made.send(running, made.shop_run(0))
+        sending = pool.submit(send_on)
+        try:
+            until(look, "runs have come in between five looks", running.log)
+        finally:
+            enough.set()
+        sending.result()
+
+    assert seen == sorted(seen)
