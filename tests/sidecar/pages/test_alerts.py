@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,15 +14,43 @@ from pytest_sergas.core.alerts import Reason
 from pytest_sergas.core.delivery import Why
 from pytest_sergas.engine.alert_history import Event
 from pytest_sergas.sidecar.pages.alerts import WHY, explain
+from tests.servers.process import until
+from tests.servers.sidecar import sidecar
 from tests.sidecar.conftest import ask
 from tests.sidecar.pages import made
-from tests.sidecar.pages.html import Element, read
+from tests.sidecar.pages.html import Element, read, visit
 from tests.sidecar.pages.served import Served, alert, served
 
 pytestmark = pytest.mark.integration
 
 FAILING = alert("TestsFailing", "critical", 3.0, type="unit", summary="3 unit tests fail")
 FULL = alert("DiskFull", "warning", 91.5, mountpoint="/", summary="The disk is full")
+
+RULES = """\
+groups:
+- name: shop
+  rules:
+  - {alert: High, expr: "load > 5", labels: {severity: critical}}
+  - {alert: Full, expr: "disk > 5", labels: {severity: warning}}
+"""
+CHANNELS = """\
+[rules]
+files = ["shop.yml"]
+ready_made = []
+
+[[channels]]
+type = "log"
+name = "log"
+
+[[channels]]
+type = "webhook"
+name = "team"
+url = "http://127.0.0.1:1"
+
+[[routes]]
+channels = ["log", "team"]
+group_wait = 0
+"""
 
 
 @pytest.fixture
@@ -91,6 +121,33 @@ def test_history_says_what_happened_and_why(firing: Served) -> None:
     assert rows[0][1:] == ["TestsFailing critical", "ended: its condition does not hold any more", "-"]
     assert sorted(row[1] for row in rows[1:]) == ["DiskFull warning", "TestsFailing critical"]
     assert {row[2] for row in rows[1:]} == {"began to fire: its condition holds"}
+
+
+def test_history_says_who_was_told_who_was_not_and_what_came_of_it(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    with sidecar(tmp_path, config=CHANNELS) as running:
+        fields = {"matchers": 'alertname="Full"', "comment": "known"}
+        assert ask(running.url, "/alerts/silence", "POST", body=urlencode(fields).encode()).status == 303
+        assert ask(running.url, "/metrics/job/shop", "POST", body=b"load 7\ndisk 7\n").status == 200
+
+        def rows() -> list[list[str]]:
+            return [row[1:] for row in visit(running, "/alerts").section("History").rows()]
+
+        until(lambda: re.search("[0-9] attempts", str(rows())), "the team was tried again", running.log)
+        found = rows()
+        [silence] = json.loads(ask(running.url, "/api/silences").text)["silences"]
+
+    silenced = f"not told: it is silenced (silence {silence['id']})"
+    *told, tried = sorted(found)
+    assert told == [
+        ["Full warning", "began to fire: its condition holds", "-"],
+        ["Full warning", f"log is {silenced}", "-"],
+        ["Full warning", f"team is {silenced}", "-"],
+        ["High critical", "began to fire: its condition holds", "-"],
+        ["High critical", "log is told: it is new", "delivered"],
+    ]
+    assert tried[1] == "team is told: it is new"
+    assert re.fullmatch("waiting, [0-9] attempts http://127.0.0.1:1: All connection attempts failed", tried[2])
 
 
 def test_history_of_one_alert_or_level_is_shown(firing: Served) -> None:
