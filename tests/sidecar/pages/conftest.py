@@ -65,6 +65,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """A sidecar with plots of the system, a run of shards that are joined, and a run of another tool."""
+    config = "[collect]\ninterval = 1\n\n[rules]\nready_made = []\nevaluation_interval = 1\n"
+    with sidecar(tmp_path_factory.mktemp("rare"), config=config) as running:
+        made.send(running, *made.shards())
+        made.send_document(running, made.foreign_document("other"))
+        until(lambda: "CPU over the last" in ask(running.url, "/").text, "the system is plotted", running.log)
+        yield running
+
+
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """A sidecar whose runs, groups, component and silence mean harm by every text that they bring."""

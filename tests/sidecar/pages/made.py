@@ -90,6 +90,17 @@ def shop_run(number: int, *more: TestRecord, fails: bool = False, **fields: Any)
     )
 
 
+def shards() -> list[RunRecord]:
+    """Return two of the three shards of a run, each with a test of its own."""
+    return [
+        replace(
+            shop_run(1, run_id=f"part-{number}", shard=f"{number}/3", split="s"),
+            tests=(case(f"a.py::test_{number}", attempt(Outcome.PASSED, 100.0 + number)),),
+        )
+        for number in (1, 2)
+    ]
+
+
 def hostile_run(number: int) -> RunRecord:
     """Return a run all of whose texts mean harm."""
     at_s = START_S + number * HOUR_S

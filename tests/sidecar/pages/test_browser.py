@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from pytest_sergas.sidecar.pages.report import report
 from tests.servers import axe
 from tests.servers.sidecar import Sidecar, sidecar
-from tests.sidecar.conftest import ask
 from tests.sidecar.pages import made
+from tests.sidecar.pages.browsing import WIDTHS, opened
 from tests.sidecar.pages.html import quoted, visit
 from tests.sidecar.pages.served import alert, served
 from tests.sidecar.pages.test_hostile import HOSTILE_PAGES, LONG_PAGES
@@ -23,34 +20,7 @@ from tests.sidecar.pages.test_pages import PAGES
 
 pytestmark = pytest.mark.integration
 
-PATIENCE_MS = 60_000
-WIDTHS = {"phone": 360, "desktop": 1200}
 HEADINGS = {"Runs": "Runs", "Tests": "Tests", "Health": "Health", "Alerts": "Alerts", "Pushes": "Pushed groups"}
-
-
-@contextmanager
-def opened(
-    browser: Browser,
-    width: str = "desktop",
-    scheme: Literal["light", "dark"] = "light",
-    *,
-    script: bool = True,
-) -> Iterator[Page]:
-    """Yield a page that fails the test with whatever the browser complains about."""
-    context = browser.new_context(
-        viewport={"width": WIDTHS[width], "height": 800}, color_scheme=scheme, java_script_enabled=script
-    )
-    complaints: list[str] = []
-    try:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
-        yield page
-        assert complaints == []
-    finally:
-        context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -89,44 +59,27 @@ def test_every_page_is_reached_from_the_overview_without_a_script(shop: Sidecar,
         expect(page.get_by_role("heading", level=1)).to_have_text(made.TOTAL)
 
 
-def test_tests_are_searched_without_a_script(shop: Sidecar, browser: Browser) -> None:
-    with opened(browser, script=False) as page:
-        page.goto(f"{shop.url}/tests")
-        page.get_by_label("Name contains").fill("stock")
-        page.get_by_role("button", name="Search").click()
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_that_are_seldom_seen_keep_nobody_out(
+    width: str, scheme: Literal["light", "dark"], rare: Sidecar, browser: Browser
+) -> None:
+    pages = {
+        "/": "System",
+        "/runs": "2 of 3 shards",
+        "/runs/part-1": "joined without shard 3/3",
+        "/runs/other": "Its document says too little to show more",
+        "/runs/nobody": "there is no such run",
+        "/tests?class=x": "class: allowed: broken",
+        "/alerts/silence?matchers=nothing": "'nothing': allowed: a label",
+    }
+    with opened(browser, width, scheme, refused=True) as page:
+        for path, text in pages.items():
+            page.goto(rare.url + path)
 
-        expect(page.locator("tbody tr")).to_have_count(1)
-        expect(page.get_by_label("Name contains")).to_have_value("stock")
-
-
-@pytest.mark.parametrize("script", [True, False], ids=["script on", "script off"])
-def test_group_is_deleted_after_a_confirmation(script: bool, tmp_path: Path, browser: Browser) -> None:  # noqa: FBT001
-    with sidecar(tmp_path) as running, opened(browser, script=script) as page:
-        ask(running.url, made.group_path(made.HOSTILE), "POST", body=b"rows 3\n")
-        page.goto(f"{running.url}/pushes")
-        page.locator(".rows a").click()
-        page.get_by_role("link", name="Delete this group …").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Delete this group?")
-        page.get_by_role("button", name="Delete it").click()
-
-        expect(page.get_by_text("0 groups")).to_be_visible()
-        assert json.loads(ask(running.url, "/api/v1/metrics").text)["data"] == []
-
-
-def test_alert_is_silenced_after_a_look_at_what_is_held(tmp_path: Path, browser: Browser) -> None:
-    with served(tmp_path) as running, opened(browser, "phone", script=False) as page:
-        running.finds(alert("DiskFull", mountpoint="/"), alert("Other"))
-        page.goto(f"{running.url}/alerts")
-        page.get_by_role("listitem").filter(has_text="DiskFull").get_by_role("link", name="Silence it …").click()
-        expect(page.get_by_role("heading", level=2)).to_have_text("It would hold 1 alert now")
-        page.get_by_label("Why").fill("known")
-        page.get_by_role("button", name="Show what it would hold").click()
-        page.get_by_role("button", name="Silence until").click()
-
-        expect(page.get_by_text("nobody is told: silence")).to_have_count(1)
-        assert [silence.comment for silence in running.engine.alerting.silences()] == ["known"]
-        page.get_by_role("button", name="End it now").click()
-        expect(page.get_by_text("nobody is told: silence")).to_have_count(0)
+            expect(page.locator("main")).to_contain_text(text)
+            assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width], path
+            assert axe.findings(page) == [], path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

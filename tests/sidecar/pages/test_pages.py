@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from threading import Event
@@ -253,15 +252,8 @@ def test_run_shows_what_was_over_budget(tmp_path: Path) -> None:
 
 
 def test_shards_are_one_run_in_the_list_and_on_its_page(tmp_path: Path) -> None:
-    shards = [
-        replace(
-            made.shop_run(1, run_id=f"part-{number}", shard=f"{number}/3", split="s"),
-            tests=(made.case(f"a.py::test_{number}", made.attempt(Outcome.PASSED, 100.0 + number)),),
-        )
-        for number in (1, 2)
-    ]
     with sidecar(tmp_path) as running:
-        made.send(running, *shards)
+        made.send(running, *made.shards())
 
         [row] = visit(running, "/runs").rows()
         page = visit(running, "/runs/part-1")
