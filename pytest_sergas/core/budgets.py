@@ -51,6 +51,7 @@ class Reason(StrEnum):
     MEDIAN = "the median of the attempts"
     TOO_FEW = "more attempts have to decide"
     DISAGREE = "the attempts disagree, two more decide"
+    TIED = "as many attempts are within the budget as over it, and none is left"
     ONCE = "memory is not repeated"
     NOT_MEASURED = "it was not measured"
     NOT_SURE = "the ranks of the attempts are not clear enough"
@@ -217,7 +218,7 @@ def decide(over: Sequence[bool], attempts: int, most: int) -> tuple[Decision, Re
     Args:
         over: of each attempt, whether it was; at least one.
         attempts: how many decide when they agree.
-        most: how many decide when they do not; odd.
+        most: how many decide when they do not; where it is even, a tie is no proof of being over.
     """
     if len(over) < attempts:
         return Decision.REPEAT, Reason.TOO_FEW
@@ -227,7 +228,7 @@ def decide(over: Sequence[bool], attempts: int, most: int) -> tuple[Decision, Re
         return Decision.OVER, Reason.MEDIAN
     if times_over == 0 or len(over) - times_over >= majority:
         return Decision.WITHIN, Reason.MEDIAN
-    return Decision.REPEAT, Reason.DISAGREE
+    return (Decision.REPEAT, Reason.DISAGREE) if len(over) < most else (Decision.WITHIN, Reason.TIED)
 
 
 def _text(guilty: Sequence[Finding], budgets: Budgets, samples: Sequence[Measurement], test_type: str) -> str:

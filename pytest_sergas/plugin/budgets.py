@@ -25,6 +25,7 @@ from pytest_sergas.plugin.types import Typed
 
 if TYPE_CHECKING:
     from pytest_sergas.core.baselines import Samples
+    from pytest_sergas.plugin.suite_cap import SuiteCap
 
 
 class BudgetExceeded(Failed):
@@ -72,6 +73,7 @@ class Judging:
         self.without_history = 0
         self._known: dict[Typed, Budgets] = {}
         self._types: dict[str, str] = {}
+        self._cap: SuiteCap | None = None
 
     def assign(self, item: pytest.Item, typed: Typed) -> Budgets:
         """Return the budgets of ``item``, and let pytest-rerunfailures repeat it as they ask.
@@ -85,6 +87,7 @@ class Judging:
             return budgets
         if not self._types:
             item.config.pluginmanager.register(self, "sergas-budgets")
+            self._cap = _suite_cap(item.config)
         self._types[item.nodeid] = typed.policy.type
         if budgets.regression is not None:
             budgets = replace(budgets, before_s=self._took(item))
@@ -122,6 +125,9 @@ class Judging:
         state = item.stash.setdefault(_STATE, _State())
         state.samples.append(measurement)
         verdict = judge(budgets, state.samples, self._types[item.nodeid])
+        if verdict.decision is Decision.REPEAT and self._cap is not None and not self._cap.reserve():
+            made = len(state.samples)
+            verdict = judge(replace(budgets, attempts=made, most=made), state.samples, self._types[item.nodeid])
         if _expected_to_fail(item):
             return Verdict(Decision.WITHIN, verdict.findings)
         if verdict.text:
@@ -134,10 +140,22 @@ class Judging:
             return (yield)
         state = item.stash[_STATE] = _State()
         result = yield
+        if self._cap is not None:
+            self._cap.release()
         count = _number(item)
         if count > 1 and count - len(state.over) <= 1:
             item.execution_count = 1  # type: ignore[attr-defined]  # what --fail-on-flaky looks at
         return result
+
+
+def _suite_cap(config: pytest.Config) -> SuiteCap | None:
+    """Return what keeps the count of repetitions of the run; None where it may make any number."""
+    most: int | None = config.getoption("max_suite_reruns", None)
+    if most is None:
+        return None
+    from pytest_sergas.plugin.suite_cap import SuiteCap
+
+    return SuiteCap(config, most)
 
 
 def _expected_to_fail(item: pytest.Item) -> bool:
@@ -220,5 +238,5 @@ def _available(item: pytest.Item) -> int | None:
     excluded = config.getoption("rerun_exclude_path") or []
     if any(item.path.is_relative_to(config.rootpath / path) for path in excluded):
         return 1
-    forced: int | None = config.getoption("force_reruns")
-    return None if forced is None else forced + 1
+    limits: list[int | None] = [config.getoption("force_reruns"), config.getoption("max_suite_reruns", None)]
+    return min((limit + 1 for limit in limits if limit is not None), default=None)

@@ -179,7 +179,11 @@ def test_history_stands_in_the_cache_unless_a_file_is_named(suite: pytest.Pytest
     assert samples(suite.path / ".pytest_cache" / "d" / "sergas" / "history.json") == [1.3]
 
 
-@pytest.mark.parametrize("arguments", [("-p", "no:rerunfailures"), ("--pdb",)], ids=["not there", "debugger"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("-p", "no:rerunfailures"), ("--pdb",), ("--max-suite-reruns=0",)],
+    ids=["not there", "debugger", "none allowed"],
+)
 def test_test_that_cannot_be_repeated_is_measured_and_not_judged(
     suite: pytest.Pytester, run: Run, arguments: tuple[str, ...]
 ) -> None:
