@@ -12,7 +12,7 @@ The file is JSON with a line for each test:
     }
     }}
 
-The numbers are seconds since the Unix epoch, and undisturbed seconds of the call.
+The numbers are seconds since the Unix epoch, and undisturbed seconds of the call, at the best pace of the core.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def measured(tests: Iterable[TestRecord], when_s: float, branch: str) -> dict[st
     found = {}
     for test in tests:
         if test.outcome is Outcome.PASSED and has_budget(test):
-            took_s = median(one.measured.undisturbed_s for one in test.attempts if one.measured is not None)
+            took_s = median(one.measured.compared_s for one in test.attempts if one.measured is not None)
             found[test.node_id] = Sample(when_s, took_s, branch)
     return found
 
@@ -88,7 +88,7 @@ def has_budget(test: TestRecord) -> bool:
 def attempts(test: TestRecord, when_s: float, branch: str) -> Samples:
     """Return a sample for each attempt that was measured, for a baseline that somebody sets."""
     found = (one.measured for one in test.attempts if one.measured is not None)
-    return tuple(Sample(when_s, one.undisturbed_s, branch) for one in found)
+    return tuple(Sample(when_s, one.compared_s, branch) for one in found)
 
 
 def added(known: Baselines, machine: str, new: Mapping[str, Sample]) -> dict[str, dict[str, Samples]]:

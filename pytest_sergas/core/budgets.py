@@ -8,21 +8,21 @@ Memory is what the kernel says, once: it is not repeated. Time is judged in this
    waited for a CPU errs both ways, so no single attempt decides: `Budgets.attempts` of them have to agree.
 3. Where they do not, two more are made, and the majority decides; that is what their median says.
 
-``max_regression`` compares undisturbed time with that of earlier runs on the same kind of machine. A run none of whose
-attempts was above the margin by wall time passes at once. Otherwise the median of the attempts has to be above it, and
-their ranks have to be sure of it (`pytest_sergas.core.regression`); where only these are not, two more are made.
-With too little history nothing is judged.
+``max_regression`` compares undisturbed time, at the best pace of the core, with that of earlier runs on the same kind
+of machine. A run none of whose attempts was above the margin by wall time passes at once. Otherwise the median of the
+attempts has to be above it, and their ranks have to be sure of it (`pytest_sergas.core.regression`); where only these
+are not, two more are made. With too little history nothing is judged.
 
 Each attempt is a whole one, with fresh fixtures; only attempts that passed otherwise are samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_sergas.core.measurement import MIB, PACE, Measurement, Use
+from pytest_sergas.core.measurement import MIB, Measurement, Use
 
 ATTEMPTS = 3
 
@@ -66,7 +66,7 @@ class Budgets:
         duration_s, cpu_s: seconds for the call.
         memory_mb: MiB at the peak of the call, above its start.
         regression: how much longer than in earlier runs the call may take, as a share.
-        before_s: undisturbed seconds of the call in these runs.
+        before_s: seconds of the call in these runs, undisturbed and at the best pace.
         attempts: how many decide about time when they agree; an odd number.
         most: how many decide when they do not; an odd number.
     """
@@ -179,7 +179,7 @@ def _regression(budgets: Budgets, margin: float, samples: Sequence[Measurement])
         return Finding(Budget.REGRESSION, Decision.WITHIN, Reason.NO_HISTORY, Use(Budget.REGRESSION.value, 0.0, margin))
     from pytest_sergas.core import regression  # few suites need it, and all would pay
 
-    found = regression.compare(budgets.before_s, [sample.undisturbed_s for sample in samples])
+    found = regression.compare(budgets.before_s, [sample.compared_s for sample in samples])
     use = Use(Budget.REGRESSION.value, found.slower_by, margin)
     decision, reason = Decision.WITHIN, Reason.MEDIAN
     if all(sample.wall_s <= found.before_s * (1 + margin) for sample in samples):
@@ -236,17 +236,18 @@ def _text(guilty: Sequence[Finding], budgets: Budgets, samples: Sequence[Measure
         _slower(budgets, finding, samples) if finding.budget is Budget.REGRESSION else _headline(finding, len(samples))
         for finding in guilty
     ]
-    timed = [finding for finding in guilty if finding.budget is not Budget.MEMORY]
-    if timed:
-        lines += _table(samples)
-    if any(finding.budget in {Budget.DURATION, Budget.REGRESSION} for finding in guilty):
-        lines.append(_what_counts(samples[-1]))
+    budgets_over = {finding.budget for finding in guilty}
+    if budgets_over - {Budget.MEMORY}:
+        paced = Budget.REGRESSION in budgets_over and samples[-1].paced_s is not None
+        lines += _table(samples, paced=paced)
+    if budgets_over & {Budget.DURATION, Budget.REGRESSION}:
+        lines.append(_what_counts(samples[-1], budgets_over))
     if guilty[0].decision is Decision.REPEAT:
         more = guilty[0].reason in {Reason.DISAGREE, Reason.NOT_SURE}
         needed = budgets.most if more else budgets.attempts
         lines.append(f"Not decided yet, because {guilty[0].reason.value}: {len(samples)} of {needed} are made.")
     names = " and ".join(finding.budget.value for finding in guilty)
-    if any(finding.budget is Budget.REGRESSION for finding in guilty):
+    if Budget.REGRESSION in budgets_over:
         lines.append(
             "Where it is meant to take longer, this run is its new baseline: sergas baseline --set RUN.ctrf.json."
         )
@@ -273,7 +274,7 @@ def _headline(finding: Finding, attempts: int) -> str:
 def _slower(budgets: Budgets, finding: Finding, samples: Sequence[Measurement]) -> str:
     from pytest_sergas.core import regression
 
-    found = regression.compare(budgets.before_s, [sample.undisturbed_s for sample in samples])
+    found = regression.compare(budgets.before_s, [sample.compared_s for sample in samples])
     by = "the median of the attempts" if len(samples) > 1 else "the attempt"
     before = f"the median of {len(budgets.before_s)} earlier runs, {_seconds(found.before_s)}"
     text = (
@@ -283,19 +284,22 @@ def _slower(budgets: Budgets, finding: Finding, samples: Sequence[Measurement]) 
     return f"{text} (by chance once in {1 / found.chance:.0f} times)" if found.is_sure else text
 
 
-def _what_counts(sample: Measurement) -> str:
+def _what_counts(sample: Measurement, over: Collection[Budget]) -> str:
     if sample.method.startswith("wall"):
-        return "Here the system does not say how long a test waits for a CPU: wall time counts."
-    if sample.method.endswith(PACE):
-        return (
-            "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU, "
-            "and without what a core added that was slower than at its best."
+        text = "Here the system does not say how long a test waits for a CPU: wall time counts"
+    else:
+        text = (
+            "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU"
         )
-    return "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU."
+    if Budget.REGRESSION in over and sample.paced_s is not None:
+        only = f" for {Budget.REGRESSION.value}" if len(over) > 1 else ""
+        text = f"{text}, and{only} without what a core added that was slower than at its best"
+    return f"{text}."
 
 
-def _table(samples: Sequence[Measurement]) -> list[str]:
-    rows = [("attempt", "wall", "undisturbed", "CPU", "waited for a CPU")]
+def _table(samples: Sequence[Measurement], *, paced: bool) -> list[str]:
+    """Return a line for each attempt; ``paced`` with what it took at the best pace of the core."""
+    rows = [("attempt", "wall", "undisturbed", "CPU", "waited for a CPU", "at best pace")]
     rows += [
         (
             str(number),
@@ -303,11 +307,12 @@ def _table(samples: Sequence[Measurement]) -> list[str]:
             _seconds(sample.undisturbed_s),
             _seconds(sample.all_cpu_s),
             f"{_seconds(sample.waited_s)} ({sample.waited_s / sample.wall_s if sample.wall_s else 0:.0%})",
+            _seconds(sample.compared_s),
         )
         for number, sample in enumerate(samples, start=1)
     ]
-    widths = (9, 11, 13, 11, 20)
-    return ["".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    widths = (9, 11, 13, 11, 20, 14)[: 6 if paced else 5]
+    return ["".join(cell.rjust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]
 
 
 def _quantity(budget: Budget, value: float) -> str:

@@ -208,6 +208,8 @@ def _measured(attempt: AttemptRecord) -> dict[str, Any]:
         "cpuSeconds": round(measured.cpu_s, 6),
         "childrenCpuSeconds": round(measured.children_cpu_s, 6),
     }
+    if measured.paced_s is not None:
+        cost["pacedSeconds"] = round(measured.paced_s, 6)
     if measured.peak_memory_bytes is not None:
         cost["peakMemoryBytes"] = measured.peak_memory_bytes
     if measured.uses:

@@ -175,6 +175,7 @@ def _measurement(cost: Mapping[str, Any], attempt: str) -> Measurement | None:
         _needed(cost, "cpuSeconds", where),
         _seconds(cost, "childrenCpuSeconds", where) or 0.0,
         _optional(cost, "peakMemoryBytes", int, None, f"{where}.peakMemoryBytes"),
+        _seconds(cost, "pacedSeconds", where),
         tuple(uses),
     )
 

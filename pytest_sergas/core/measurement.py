@@ -44,12 +44,13 @@ class Measurement(NamedTuple):
         method: how time and memory were measured: ``schedstat+VmHWM``, ``wall+sampling``.
         wall_s: seconds on the clock.
         undisturbed_s: `wall_s` without the time that the test's thread stood ready and waited for a CPU;
-            the same as `wall_s` where the system does not tell. For a test with a relative budget, also without
-            what a core that was not at its best has added.
+            the same as `wall_s` where the system does not tell.
         cpu_s: CPU seconds of the process, all its threads together.
         children_cpu_s: CPU seconds of the child processes that ended, and were waited for, meanwhile.
         peak_memory_bytes: what the process held at its peak, above what it held at the start of the call;
             None where it was not measured.
+        paced_s: `undisturbed_s` without what a core that was not at its best has added; None where it was not
+            measured, because the test has no relative budget.
         uses: the budgets of the test, as far as they were judged.
     """
 
@@ -59,11 +60,17 @@ class Measurement(NamedTuple):
     cpu_s: float
     children_cpu_s: float = 0.0
     peak_memory_bytes: int | None = None
+    paced_s: float | None = None
     uses: tuple[Use, ...] = ()
 
     @property
     def all_cpu_s(self) -> float:
         return self.cpu_s + self.children_cpu_s
+
+    @property
+    def compared_s(self) -> float:
+        """Seconds that are compared with those of other runs."""
+        return self.undisturbed_s if self.paced_s is None else self.paced_s
 
     @property
     def waited_s(self) -> float:

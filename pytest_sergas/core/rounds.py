@@ -42,4 +42,5 @@ def per_round(whole: Measurement, median_s: float) -> Measurement:
         undisturbed_s=whole.undisturbed_s * share,
         cpu_s=whole.cpu_s * share,
         children_cpu_s=whole.children_cpu_s * share,
+        paced_s=None if whole.paced_s is None else whole.paced_s * share,
     )

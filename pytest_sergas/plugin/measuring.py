@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pytest_sergas.plugin.pace import Pace
     from pytest_sergas.plugin.procfs import RunDelay
 
-Taken = tuple[str, float, float, float, float, int | None]
+# With what it took at the best pace, where that was measured.
+Taken = tuple[str, float, float, float, float, int | None] | tuple[str, float, float, float, float, int | None, float]
 # On a report: what was taken, (budget, used, allowed) of each that was judged, and whether one was exceeded.
 OnReport = tuple[Taken, tuple[tuple[str, float, float], ...], bool]
 
@@ -181,8 +182,9 @@ class Measuring:
 
 
 def _at_best_pace(taken: Taken, slowness: float) -> Taken:
-    method, wall_s, undisturbed_s, cpu_s, children_s, peak_bytes = taken
-    return f"{method}+{PACE}", wall_s, at_best_pace(undisturbed_s, cpu_s, slowness), cpu_s, children_s, peak_bytes
+    method, wall_s, undisturbed_s, cpu_s, children_s, peak_bytes = taken[:6]
+    paced_s = at_best_pace(undisturbed_s, cpu_s, slowness)
+    return f"{method}+{PACE}", wall_s, undisturbed_s, cpu_s, children_s, peak_bytes, paced_s
 
 
 def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:
@@ -192,7 +194,8 @@ def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:
     if median is None:
         return taken
     one = per_round(Measurement(*taken), median)
-    return one.method, one.wall_s, one.undisturbed_s, one.cpu_s, one.children_cpu_s, one.peak_memory_bytes
+    of_one = (one.method, one.wall_s, one.undisturbed_s, one.cpu_s, one.children_cpu_s, one.peak_memory_bytes)
+    return of_one if one.paced_s is None else (*of_one, one.paced_s)
 
 
 def _run_delay() -> RunDelay | None:

@@ -311,4 +311,4 @@ def _attempt(attempt: _Attempt) -> AttemptRecord:
 
 def _measurement(found: OnReport) -> Measurement:
     taken, uses, _ = found
-    return Measurement(*taken, uses=tuple([Use(*use) for use in uses]))
+    return Measurement(*taken, uses=tuple([Use(*use) for use in uses]))  # type: ignore[misc]  # six or seven others

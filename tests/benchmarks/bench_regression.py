@@ -42,12 +42,12 @@ def compared(attempt: Attempt, share: float, history: Iterable[float]) -> tuple[
         samples.append(attempt(share))
         decision = judge(budgets, samples, "performance").decision
         if decision is not Decision.REPEAT:
-            return decision is Decision.OVER, median(sample.undisturbed_s for sample in samples)
+            return decision is Decision.OVER, median(sample.compared_s for sample in samples)
 
 
 def alarms(attempt: Attempt, share: float, comparisons: int) -> int:
     """Return how many of so many comparisons were over."""
-    history = deque((attempt(1.0).undisturbed_s for _ in range(KEPT)), maxlen=KEPT)
+    history = deque((attempt(1.0).compared_s for _ in range(KEPT)), maxlen=KEPT)
     over = 0
     for _ in range(comparisons):
         is_over, took_s = compared(attempt, share, history)
@@ -91,7 +91,7 @@ def test_unchanged_code_raises_no_alarm_and_slower_code_does(
 
 def test_no_false_alarm_with_the_least_history_either() -> None:
     attempt = virtual(0.05, 0.05, 3)
-    histories = [[attempt(1.0).undisturbed_s for _ in range(LEAST_HISTORY)] for _ in range(VIRTUAL)]
+    histories = [[attempt(1.0).compared_s for _ in range(LEAST_HISTORY)] for _ in range(VIRTUAL)]
 
     false = sum(compared(attempt, 1.0, history)[0] for history in histories)
 
@@ -117,7 +117,7 @@ def test_real_calls() -> None:
             meter.start(exact=False)
             call(share)
             taken = Measurement(*meter.stop())
-            return taken._replace(undisturbed_s=at_best_pace(taken.undisturbed_s, taken.cpu_s, pace.slowness()))
+            return taken._replace(paced_s=at_best_pace(taken.undisturbed_s, taken.cpu_s, pace.slowness()))
 
         return attempt
 

@@ -54,6 +54,13 @@ def test_passing_test_leaves_the_median_of_its_attempts() -> None:
     assert measured([test], NOW_S, "main") == {"a": Sample(NOW_S, 2.0, "main")}
 
 
+def test_what_a_slow_core_added_is_not_kept() -> None:
+    slow = attempt(measured=took(2.0).measured._replace(paced_s=1.5))  # type: ignore[union-attr]  # it is measured
+
+    assert measured([record("a", slow)], NOW_S, "main") == {"a": Sample(NOW_S, 1.5, "main")}
+    assert attempts(record("a", slow), NOW_S, "main") == (Sample(NOW_S, 1.5, "main"),)
+
+
 @pytest.mark.parametrize(
     "attempts_made",
     [

@@ -26,10 +26,11 @@ def sample(
     children_s: float = 0.0,
     peak_mb: float | None = 0.0,
     method: str = "schedstat+VmHWM",
+    paced_s: float | None = None,
 ) -> Measurement:
     undisturbed_s = wall_s if undisturbed_s is None else undisturbed_s
     peak = None if peak_mb is None else int(peak_mb * MIB)
-    return Measurement(method, wall_s, undisturbed_s, cpu_s, children_s, peak)
+    return Measurement(method, wall_s, undisturbed_s, cpu_s, children_s, peak, paced_s)
 
 
 TIMED = Budgets(duration_s=2.0, attempts=3, most=5)
@@ -264,12 +265,49 @@ def test_text_of_a_call_that_may_be_slower_says_what_is_missing() -> None:
     assert lines[6] == ("Not decided yet, because the ranks of the attempts are not clear enough: 3 of 5 are made.")
 
 
-def test_text_says_that_a_slow_core_does_not_count() -> None:
-    slower = sample(1.3, method="schedstat+VmHWM+pace")
+def test_core_that_was_slow_counts_for_a_duration_and_not_for_a_comparison() -> None:
+    budgets = replace(RELATIVE, duration_s=1.2)
 
-    assert judge(RELATIVE, [slower] * 3, "performance").text.splitlines()[5] == (
+    verdict = judge(budgets, [sample(1.3, paced_s=1.0)] * 3, "performance")
+
+    assert [(finding.budget, finding.decision) for finding in verdict.findings] == [
+        (Budget.DURATION, Decision.OVER),
+        (Budget.REGRESSION, Decision.WITHIN),
+    ]
+    assert "at best pace" not in verdict.text
+
+
+def test_text_says_that_a_slow_core_does_not_count() -> None:
+    slower = sample(1.6, 1.5, paced_s=1.3)
+
+    assert judge(RELATIVE, [slower] * 3, "performance").text.splitlines()[:6] == [
+        (
+            "over budget: max_regression = 20%, and the median of the attempts took 1.30 s, 30% more than the median of 7 "
+            "earlier runs, 1.00 s (by chance once in 120 times)"
+        ),
+        "  attempt       wall  undisturbed        CPU    waited for a CPU  at best pace",
+        *(
+            f"        {number}     1.60 s       1.50 s     0.0 ms       100.0 ms (6%)        1.30 s"
+            for number in (1, 2, 3)
+        ),
+        (
+            "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU, and "
+            "without what a core added that was slower than at its best."
+        ),
+    ]
+
+
+def test_text_says_for_which_budget_a_slow_core_does_not_count() -> None:
+    slower = sample(1.6, 1.5, paced_s=1.3)
+
+    lines = judge(replace(RELATIVE, duration_s=1.2), [slower] * 3, "performance").text.splitlines()
+
+    assert lines[0] == (
+        "over budget: max_duration = 1.2 (seconds), and the median of the attempts took 1.50 s, 300.0 ms or 25% more"
+    )
+    assert lines[-3] == (
         "What counts is undisturbed time: wall time without the time that the test was ready and waited for a CPU, and "
-        "without what a core added that was slower than at its best."
+        "for max_regression without what a core added that was slower than at its best."
     )
 
 

@@ -30,6 +30,7 @@ MEASURED = st.builds(
     EIGHTHS,
     EIGHTHS,
     st.none() | st.integers(0, 10**12),
+    st.none() | EIGHTHS,
     st.just(()) | st.builds(Use, st.just("max_duration"), EIGHTHS, EIGHTHS).map(lambda use: (use,)),
 )
 ATTEMPTS = st.builds(

@@ -74,7 +74,7 @@ def test_dependency_stands_with_the_types_that_need_it_and_is_up_only_when_it_wa
 
 def test_measured_cost_is_that_of_the_attempts_that_decided() -> None:
     def costing(cpu_s: float, peak: int, used_s: float) -> TestRecord:
-        measured = Measurement("schedstat+VmHWM", 1, 1, cpu_s, 0.5, peak, (Use("max_duration", used_s, 2.0),))
+        measured = Measurement("schedstat+VmHWM", 1, 1, cpu_s, 0.5, peak, uses=(Use("max_duration", used_s, 2.0),))
         earlier = attempt(Outcome.OVER_BUDGET, measured=Measurement("schedstat+VmHWM", 90, 90, 90, 90, 90_000))
         return record(f"a.py::test_{cpu_s}", earlier, attempt(measured=measured))
 

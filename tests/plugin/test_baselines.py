@@ -97,8 +97,25 @@ def test_core_that_is_slower_than_at_its_best_is_no_slower_test(suite: pytest.Py
     test = run().tests["test_one"]
 
     assert attempts(test) == ["over_budget", "over_budget", "passed"]
-    assert test["extra"]["measured"]["method"] == "schedstat+VmHWM+pace"
+    measured = test["extra"]["measured"]
+    assert measured["method"] == "schedstat+VmHWM+pace"
+    assert (measured["wallSeconds"], measured["undisturbedSeconds"], measured["pacedSeconds"]) == (1.3, 1.3, 1.0)
     assert samples(path) == [1.0] * 8
+
+
+def test_core_that_is_slower_than_at_its_best_counts_for_a_duration(suite: pytest.Pytester, run: Run) -> None:
+    keep(suite)
+    suite.makeconftest(f"{PACED}SLOWNESS = 1.3\n")
+    mark = '@pytest.mark.performance(max_regression="20%", max_duration=1.2)'
+    suite.makepyfile(test_it=saying(", ".join([SLOWER] * 3), mark))
+
+    message = run().tests["test_one"]["message"]
+
+    assert message.splitlines()[0] == (
+        "BudgetExceeded: over budget: max_duration = 1.2 (seconds), and the median of the attempts took 1.30 s, "
+        "100.0 ms or 8% more"
+    )
+    assert "max_regression" not in message
 
 
 def test_run_that_fails_leaves_no_sample(suite: pytest.Pytester, run: Run) -> None:

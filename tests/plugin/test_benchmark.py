@@ -70,9 +70,9 @@ def test_statistics_of_rounds() -> None:
 
 
 def test_a_round_has_its_share_of_the_call() -> None:
-    whole = Measurement("schedstat+VmHWM", 8.0, 4.0, 6.0, 2.0, 500)
+    whole = Measurement("schedstat+VmHWM", 8.0, 4.0, 6.0, 2.0, 500, 3.2)
 
-    assert per_round(whole, 1.0) == Measurement("schedstat+VmHWM+benchmark", 1.0, 0.5, 0.75, 0.25, 500)
+    assert per_round(whole, 1.0) == Measurement("schedstat+VmHWM+benchmark", 1.0, 0.5, 0.75, 0.25, 500, 0.4)
 
 
 def test_a_round_is_never_more_than_the_call() -> None:

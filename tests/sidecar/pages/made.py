@@ -55,7 +55,7 @@ def shop_run(number: int, *more: TestRecord, fails: bool = False, **fields: Any)
     at_s = START_S + number * HOUR_S
     search_s = 0.4 + number / 100
     uses = Use("max_duration", search_s, 0.5), Use("max_memory_mb", 1.9, 8.0)
-    cost = Measurement("wall", search_s, search_s, search_s, 0.0, 2_000_000 + number, uses)
+    cost = Measurement("wall", search_s, search_s, search_s, 0.0, 2_000_000 + number, uses=uses)
     total = (
         attempt(
             Outcome.FAILED,
