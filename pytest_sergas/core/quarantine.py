@@ -95,6 +95,16 @@ def _gone(entry: Entry) -> str:
     return f"quarantine: {entry.test} matches no test; remove its entry from {FILE}, or mend the name"
 
 
+def surely_gone(unmatched: Sequence[str], not_collected: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``unmatched`` for which there is no test in what was collected, nor may be one elsewhere.
+
+    Args:
+        not_collected: node ids of the files and directories that could not be collected, or were skipped as a whole.
+    """
+    elsewhere = tuple(f"{node_id}{separator}" for node_id in not_collected for separator in ("::", "/"))
+    return tuple(name for name in unmatched if not name.startswith(elsewhere))
+
+
 def without_parameters(node_id: str) -> str:
     """Return the node id of a test function, whatever its parameters."""
     file, separator, name = node_id.partition("::")

@@ -378,9 +378,11 @@ class Run:
         allowed = {kind.value: limit for kind, table in types.items() if (limit := table.flaky_allowed) is not None}
         refused: list[Refusal] = []
         if self._quarantining is not None:
+            from pytest_sergas.core.quarantine import surely_gone
             from pytest_sergas.plugin.quarantine import is_whole
 
-            found = self._quarantining.unmatched if self._parallel is None else self._parallel.unmatched
+            unmatched = self._quarantining.unmatched if self._parallel is None else self._parallel.unmatched
+            found = surely_gone(unmatched, (test.node_id for test in tests if "::" not in test.node_id))
             refused += self._quarantining.quarantine.refused(found if is_whole(self._config) else ())
         if allowed:
             from pytest_sergas.core.acceptance import too_flaky

@@ -145,6 +145,31 @@ def test_entry_without_a_test_fails_a_whole_run_and_no_other(
     assert ("test_it.py::test_gone matches no test" in ran.text) is bool(status)
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        pytest.param("sub/test_it.py", "import nowhere", id="file"),
+        pytest.param("sub/conftest.py", "import nowhere", id="directory"),
+        pytest.param("sub/test_it.py", "import pytest\npytest.skip('not here', allow_module_level=True)", id="skipped"),
+    ],
+)
+def test_entry_may_have_a_test_where_its_file_was_not_collected(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...], file: str, content: str
+) -> None:
+    text = quarantine("test_one", file="sub/test_it.py") + quarantine("test_gone", file="test_other.py")
+    pytester.makefile(".toml", **{"sergas-quarantine": text})
+    pytester.mkdir("sub")
+    pytester.makepyfile(**{"test_other": "def test_two(): pass", "sub/test_it": "def test_one(): pass"})
+    (pytester.path / file).write_text(content, encoding="utf-8")
+
+    document = run("--continue-on-collection-errors", *workers).document
+
+    assert document is not None
+    (refusal,) = document["results"]["extra"]["refused"]
+    assert refusal["text"].startswith("quarantine: test_other.py::test_gone matches no test")
+
+
 def test_file_that_cannot_be_used_ends_the_run_before_it_begins(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makefile(".toml", **{"sergas-quarantine": quarantine("test_one", until='"soon"')})
     pytester.makepyfile(test_it="def test_one(): pass")
