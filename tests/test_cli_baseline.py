@@ -78,7 +78,9 @@ def test_run_is_set_as_the_new_baseline(tmp_path: Path, capsys: pytest.CaptureFi
     history = write(tmp_path, {machine(): {NAME: of("main", *[1.0] * 9), "a.py::b": of("main", 1.0)}})
     slower = record(NAME, took(1.3, Outcome.OVER_BUDGET), took(1.5, Outcome.OVER_BUDGET))
     run = tmp_path / "run.ctrf.json"
-    run.write_bytes(to_ctrf(run_of(slower, record("a.py::b"), environment=Environment(branch="mine"))))
+    run.write_bytes(
+        to_ctrf(run_of(slower, record("a.py::b"), environment=Environment(branch="mine", machine=machine())))
+    )
 
     assert main(["baseline", "--history", history, "--set", str(run)]) == 0
 
@@ -86,6 +88,19 @@ def test_run_is_set_as_the_new_baseline(tmp_path: Path, capsys: pytest.CaptureFi
     assert sorted((one.seconds, one.branch) for one in known[machine()][NAME]) == [(1.3, "mine"), (1.5, "mine")]
     assert known[machine()]["a.py::b"] == of("main", 1.0)
     assert capsys.readouterr().out == f"{history}: anew: {NAME}\n"
+
+
+def test_run_of_another_machine_is_no_baseline_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run.ctrf.json"
+    run.write_bytes(to_ctrf(run_of(record(NAME, took(1.3)), environment=Environment(machine="CPU, 64 cores"))))
+
+    assert main(["baseline", "--history", str(tmp_path / "h.json"), "--set", str(run)]) == 2
+
+    assert capsys.readouterr().err == (
+        f"sergas: {run} was made on another kind of machine (CPU, 64 cores) than this one ({machine()}), whose times "
+        "say nothing about each other; set it there\n"
+    )
+    assert not (tmp_path / "h.json").exists()
 
 
 def test_run_without_relative_budgets_sets_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,13 +78,21 @@ def _set(path: Path, names: Sequence[str]) -> int:
     from pytest_sergas.plugin import baselines
 
     new: dict[str, Samples] = {}
-    for run in map(read_run, names):
+    here = baselines.machine()
+    for name in names:
+        run = read_run(name)
+        there = run.environment.machine or here
+        if there != here:
+            raise SergasError(
+                f"sergas: {name} was made on another kind of machine ({there}) than this one ({here}), whose times say "
+                "nothing about each other; set it there"
+            )
         for test in filter(has_budget, run.tests):
             samples = attempts(test, run.finished_s, run.environment.branch)
             new[test.node_id] = (*new.get(test.node_id, ()), *samples)
     if not new:
         raise SergasError(f"sergas: no test with max_regression was measured in {', '.join(names)}")
-    notes = baselines.change(path, lambda known: replaced(known, baselines.machine(), new))
+    notes = baselines.change(path, lambda known: replaced(known, here, new))
     if notes:
         raise SergasError(f"sergas: {notes[0]}")
     print(f"{path}: anew: {', '.join(sorted(new))}")

@@ -235,7 +235,12 @@ def _environment(project: str, environment: Environment) -> dict[str, Any]:
         branchName=environment.branch,
         osPlatform=environment.platform,
     )
-    extra = _present(provider=environment.provider, pullRequest=environment.pull_request, python=environment.python)
+    extra = _present(
+        provider=environment.provider,
+        pullRequest=environment.pull_request,
+        python=environment.python,
+        machine=environment.machine,
+    )
     return {**fields, "extra": extra} if extra else fields
 
 

@@ -215,6 +215,7 @@ def _environment(raw: Mapping[str, Any]) -> Environment:
         repository=text(raw, "repositoryName"),
         python=text(extra, "python"),
         platform=text(raw, "osPlatform"),
+        machine=text(extra, "machine"),
     )
 
 

@@ -71,6 +71,8 @@ def merge(runs: Mapping[str, RunRecord], *, incomplete: bool = False) -> RunReco
         environment=replace(
             first.environment,
             **{name: _agreed(parts, name) for name in ("job", "build_url", "python", "platform")},
+            # Not every part has tests with relative budgets. Of several kinds of machine, none may pass for one.
+            machine="; ".join(sorted({run.environment.machine for run in parts} - {""})),
         ),
         notes=tuple(dict.fromkeys([*notes, *(note for run in parts for note in run.notes)])),
         refused=tuple(dict.fromkeys(refusal for run in parts for refusal in run.refused)),

@@ -221,7 +221,11 @@ def final_outcome(attempts: Sequence[Outcome]) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where a run took place; a field that nobody told us is empty."""
+    """Where a run took place; a field that nobody told us is empty.
+
+    Attributes:
+        machine: the kind of machine, by which histories are told apart; only of a run with relative budgets.
+    """
 
     provider: str = ""
     branch: str = ""
@@ -233,6 +237,7 @@ class Environment:
     repository: str = ""
     python: str = ""
     platform: str = ""
+    machine: str = ""
 
 
 class Refusal(NamedTuple):

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -408,15 +409,22 @@ class Run:
         least = self._least_coverage(tests)
         return [f"min_coverage of {', '.join(least)} is not judged: nobody measures; add --cov"] if least else []
 
-    def _keep_history(self, tests: Sequence[TestRecord], branch: str) -> list[str]:
-        """Keep what the tests with relative budgets took; return what there is to say about it."""
+    def _keep_history(self, tests: Sequence[TestRecord], branch: str) -> tuple[str, list[str]]:
+        """Keep what the tests with relative budgets took.
+
+        Returns:
+            the kind of this machine, "" where there is no such test; and what there is to say about the history.
+        """
         if not any(test.last.measured is not None and test.last.measured.uses for test in tests):
-            return []
+            return "", []
         from pytest_sergas.core.baselines import has_budget
+
+        if not any(map(has_budget, tests)):
+            return "", []
         from pytest_sergas.plugin import baselines
 
-        path = baselines.place(self._config, self._loaded.settings.history) if any(map(has_budget, tests)) else None
-        return baselines.record(path, tests, branch) if path is not None else []
+        path = baselines.place(self._config, self._loaded.settings.history)
+        return baselines.machine(), baselines.record(path, tests, branch) if path is not None else []
 
     def _record(self, session: pytest.Session) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
@@ -445,7 +453,8 @@ class Run:
         notes.extend(self._durations.notes)
         dependencies = self._config.pluginmanager.get_plugin("sergas-dependencies")
         environment = describe(self._config.rootpath, os.environ)
-        notes.extend(self._keep_history(tests, environment.branch))
+        machine, said = self._keep_history(tests, environment.branch)
+        notes.extend(said)
         return RunRecord(
             run_id=uuid.uuid4().hex,
             project=self._loaded.settings.project,
@@ -457,7 +466,7 @@ class Run:
             unfinished=unfinished,
             collected=session.testscollected,
             workers=len(self._recorder.workers),
-            environment=environment,
+            environment=replace(environment, machine=machine) if machine else environment,
             notes=tuple(notes),
             refused=self.refused,
             coverage=coverage,

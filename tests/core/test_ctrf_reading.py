@@ -55,7 +55,8 @@ RECORDS = st.builds(
     st.booleans(),
 )
 ENVIRONMENTS = st.builds(
-    Environment, **{name: st.just("") | TEXTS for name in ("provider", "branch", "commit", "build_id", "python")}
+    Environment,
+    **{name: st.just("") | TEXTS for name in ("provider", "branch", "commit", "build_id", "python", "machine")},
 )
 RUNS = st.builds(
     lambda tests, environment, started_s, notes: run_of(

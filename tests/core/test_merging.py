@@ -96,6 +96,18 @@ def test_environment_keeps_what_all_say() -> None:
     assert merge({"1": one, "2": two}).environment == Environment(commit="c", python="3.11", branch="main")
 
 
+@pytest.mark.parametrize(
+    ("machines", "expected"), [(("a", "", "a"), "a"), (("b", "a", ""), "a; b"), (("", "", ""), "")]
+)
+def test_machines_of_the_shards_are_all_named(machines: tuple[str, ...], expected: str) -> None:
+    parts = {
+        name: run_of(run_id=name, environment=Environment(machine=one))
+        for name, one in zip("abc", machines, strict=True)
+    }
+
+    assert merge(parts).environment.machine == expected
+
+
 def test_file_that_could_not_be_collected_is_counted_once() -> None:
     broken = record("b.py", Outcome.ERROR)
 

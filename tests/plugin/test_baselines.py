@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import sys
 import time
 from pathlib import Path
 
@@ -87,6 +90,32 @@ def test_too_little_history_passes_says_so_and_grows(
 
     assert (attempts(ran.tests["test_one"]), notes(ran)) == (["passed"], [TOO_LITTLE])
     assert samples(path) == [*[1.0] * 6, 1.3]
+
+
+def test_record_names_the_machine_that_history_is_kept_for(suite: pytest.Pytester, run: Run) -> None:
+    suite.makepyfile(test_it=saying(STEADY, MARK))
+
+    document = run().document
+
+    assert document is not None
+    assert document["results"]["environment"]["extra"]["machine"] == machine()
+
+
+def test_machine_is_told_by_processor_cores_and_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Example CPU @ 3.00GHz\nmodel name\t: Example CPU\n")
+    monkeypatch.setattr("pytest_sergas.plugin.baselines._CPUINFO", cpuinfo)
+    python = f"{platform.python_implementation()} {sys.version_info.major}.{sys.version_info.minor}"
+
+    assert machine() == f"Example CPU @ 3.00GHz, {os.cpu_count()} cores, {python}"
+
+
+def test_machine_without_cpuinfo_is_told_by_what_the_platform_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_sergas.plugin.baselines._CPUINFO", tmp_path / "missing")
+
+    assert machine().partition(",")[0] == (platform.processor() or platform.machine())
 
 
 def test_core_that_is_slower_than_at_its_best_is_no_slower_test(suite: pytest.Pytester, run: Run) -> None:

@@ -288,7 +288,6 @@ def test_memory_budget_that_cannot_be_measured_ends_the_run(pytester: pytest.Pyt
         def closed(*arguments):
             raise PermissionError("closed")
 
-        procfs.os.open = closed if False else procfs.os.open
         procfs.HighWaterMark.__init__ = lambda self: closed()
         psutil.Process = closed
         """
