@@ -3,6 +3,7 @@
     PUT, POST, DELETE   /metrics/job/NAME/LABEL/VALUE/...   a group; see core/grouping.py for the path
     GET                 /metrics                            the page, as text or OpenMetrics
     GET                 /api/v1/metrics, /api/v1/status     the groups and this server, as JSON
+    PUT, POST           /-/quit                             403: a signal ends this server, and no request
 
 Beyond the protocol, ``Sergas-TTL: SECONDS`` with a push gives the group a time to live. The answers are the
 Pushgateway's own (its README, "API", and what Debian's 1.5.1 was seen to do), except that protobuf and snappy are
@@ -16,6 +17,7 @@ import gzip
 import posixpath
 import re
 from collections.abc import Mapping
+from email.message import Message
 from typing import Protocol
 
 from starlette.datastructures import Headers
@@ -72,6 +74,7 @@ def routes(engine: Pushed) -> list[Route]:
         Route("/metrics", _PageEndpoint(engine)),
         Route("/api/v1/metrics", _GroupsEndpoint(engine)),
         Route("/api/v1/status", _StatusEndpoint(engine)),
+        Route("/-/quit", _QuitEndpoint(engine)),
     ]
 
 
@@ -186,6 +189,16 @@ class _StatusEndpoint(_Endpoint):
         return Response(status_document(self.engine.group_settings, self.engine.started), media_type="application/json")
 
 
+class _QuitEndpoint(_Endpoint):
+    """What the Pushgateway answers unless quitting by request is enabled, which it cannot be here."""
+
+    methods = ("PUT", "POST")
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        del scope, receive
+        return _refused(403, "Lifecycle API is not enabled.")
+
+
 def _elsewhere(path: str, method: str, mounted: str) -> Response | None:
     """Return the answer to a path that is no group's: clean it, or there is nothing."""
     plain = _PLAINLY_ENCODED.sub(lambda found: "." if found[1] else "/", path)
@@ -215,11 +228,22 @@ def _ttl(value: str | None) -> tuple[float | None, str]:
 
 
 def _unsupported(content_type: str, encoding: str) -> str:
-    if content_type.partition(";")[0].strip().lower() == "application/vnd.google.protobuf":
+    if "protobuf" in content_type.lower() and _is_delimited_protobuf(content_type):
         return "protobuf is not supported; send the text format, with Content-Type: text/plain; version=0.0.4"
     if "snappy" in encoding:
         return "snappy is not supported; send the body as it is, or with Content-Encoding: gzip"
     return ""
+
+
+def _is_delimited_protobuf(content_type: str) -> bool:
+    """Whether the Pushgateway would not read the body as text: it does so under any other type, of protobuf, too."""
+    header = Message()
+    header["Content-Type"] = content_type
+    return (
+        header.get_content_type() == "application/vnd.google.protobuf"
+        and header.get_param("proto") == "io.prometheus.client.MetricFamily"
+        and header.get_param("encoding") == "delimited"
+    )
 
 
 def _quality(accept: str, wanted: str) -> float:

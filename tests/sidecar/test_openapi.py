@@ -19,7 +19,7 @@ from tests.sidecar.conftest import ask
 pytestmark = pytest.mark.integration
 
 # The Pushgateway's own, which its documentation describes, and the pages of text for Prometheus.
-ELSEWHERE = {"/metrics", "/metrics/{key:path}", "//{key:path}", "/api/v1/metrics", "/api/v1/status"}
+ELSEWHERE = {"/metrics", "/metrics/{key:path}", "//{key:path}", "/api/v1/metrics", "/api/v1/status", "/-/quit"}
 
 
 def test_document_names_every_route_with_its_methods() -> None:

@@ -26,6 +26,7 @@ max_series = 100
 max_push_mib = 1
 ttl_rules = [{match = {kind = "brief"}, ttl = 0.2}, {match = {kind = "long"}, ttl = 3600}]
 """
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 TTL = "allowed: seconds, at least 0 (for ever) and at most 3.16224e+07"
 
 
@@ -124,7 +125,7 @@ def test_what_cannot_be_taken_is_400_with_the_reason(path: str, body: bytes, tex
     ("headers", "text"),
     [
         pytest.param(
-            {"Content_Type": "application/vnd.google.protobuf; encoding=delimited"},
+            {"Content_Type": PROTOBUF},
             "protobuf is not supported; send the text format, with Content-Type: text/plain; version=0.0.4",
             id="protobuf",
         ),

@@ -111,6 +111,8 @@ SUMMARY = b'# TYPE s summary\ns{quantile="0.5"} 2\ns_sum 4\ns_count 3\n'
 CODED = {"Content_Encoding": "gzip"}
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
+QUOTED_PROTOBUF = 'Application/vnd.google.protobuf;Encoding="delimited";proto="io.prometheus.client.MetricFamily"'
+
 
 def case(name: str, *steps: tuple[Request, int]) -> Any:
     return pytest.param(steps, id=name)
@@ -253,6 +255,8 @@ CASES = [
             b'm{a="1"}1\n',
             b"# TYPE m GAUGE\nm .5\nn 5.\no +1e3\n",
             b"# HELP m\n# TYPE m\nm 1\n",
+            b"# HELP  m\n# TYPE \t m\nm 1\n",
+            b"# HELP  m \n# TYPE  \nm 1\n",
             b"# TYPE m gauge\n",
             b"m 1\n# EOF\n",
             b"# TYPE om counter\nom_total 1\n",
@@ -284,7 +288,16 @@ CASES = [
         ),
         (post(f"{JOB}/a/1", HISTOGRAM), 400),
     ),
-    case("Content-Type is ignored", (post(JOB, b"m 1\n", Content_Type="application/json"), 200)),
+    *(
+        case(f"Content-Type is ignored: {kind}", (post(JOB, b"m 1\n", Content_Type=kind), 200))
+        for kind in (
+            "application/json",
+            "application/vnd.google.protobuf",
+            "application/vnd.google.protobuf; encoding=delimited",
+            PROTOBUF.replace("delimited", "text"),
+            PROTOBUF.replace("MetricFamily", "Other"),
+        )
+    ),
     case("gzip", (post(JOB, gzip.compress(b"m 1\n"), **CODED), 200)),
     case(
         "gzip in two members",
@@ -303,6 +316,8 @@ CASES = [
     ),
     # The rest
     case("alive and ready", (Request("GET", "/-/healthy"), 200), (Request("GET", "/-/ready"), 200)),
+    case("no quitting unless it is enabled", (put("/-/quit"), 403), (post("/-/quit"), 403)),
+    case("no other method of quitting", (Request("GET", "/-/quit"), 405), (delete("/-/quit"), 405)),
     case("no wiping unless it is enabled", (put("/api/v1/admin/wipe"), 404)),
 ]
 
@@ -354,6 +369,7 @@ def difference(name: str, real: int, ours: int, request: Request) -> Any:
         difference("a count below zero", 200, 400, post(JOB, b"# TYPE s summary\ns_count -1\n")),
         difference("a value glued to its name", 200, 400, post(JOB, b"m+1\n")),
         difference("protobuf", 200, 415, post(JOB, Content_Type=PROTOBUF)),
+        difference("protobuf in quotes", 200, 415, post(JOB, Content_Type=QUOTED_PROTOBUF)),
         difference("a histogram grouped by its bound", 200, 400, post(f"{JOB}/le/1", HISTOGRAM)),
     ],
 )

@@ -82,7 +82,7 @@ def _diagnosed_value(line: str, position: int) -> Wrong:
 
 def check_comment(line: str) -> None:
     """Raise for a HELP or TYPE line whose name is none; any other comment is nobody's business."""
-    found = re.fullmatch(rf"[ \t]*#[ \t]*(?:HELP|TYPE)[ \t]+(?!(?:{NAME})?[ \t]*\Z)(.*)", line, re.DOTALL)
+    found = re.fullmatch(rf"[ \t]*#[ \t]*(?:HELP|TYPE)[ \t]++(?!(?:{NAME})?[ \t]*\Z)(.*)", line, re.DOTALL)
     if found:
         raise Wrong(found.start(1), f"invalid metric name {shown(_word(found[1], 0))} in a comment")
 
