@@ -8,8 +8,11 @@ from types import MappingProxyType
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
+from pytest_sergas.core.exposition import Bounds
 
 MIB = 1024 * 1024
+LABELS_OF_A_SERIES = 10  # on average, over all series of a push
+LONGEST_LINE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,17 @@ class GroupSettings:
     max_groups: int = 100_000
     max_series: int = 1_000_000
     max_push_mib: int = 16
+    max_push_series: int = 100_000
     max_store_mib: int = 1_024
 
     @property
     def max_push_bytes(self) -> int:
         return self.max_push_mib * MIB
+
+    @property
+    def push_bounds(self) -> Bounds:
+        """What one push may have at most."""
+        return Bounds(self.max_push_series, self.max_push_series * LABELS_OF_A_SERIES, LONGEST_LINE)
 
     @property
     def max_store_bytes(self) -> int:
@@ -90,6 +99,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.whole(1, 100_000_000, "series"), "the most series of all groups; beyond, pushes get 503", "1000000"
         ),
         "max_push_mib": Key(kinds.whole(1, 1_024, "MiB"), "the largest push, uncompressed; beyond, it gets 413", "16"),
+        "max_push_series": Key(
+            kinds.whole(1, 100_000_000, "series"),
+            "the most series of one push, each bucket of a histogram being one; beyond, it gets 413",
+            "100000",
+        ),
         "max_store_mib": Key(
             kinds.whole(1, 1_048_576, "MiB"), "the largest store; beyond, what would be stored gets 503", "1024"
         ),

@@ -16,7 +16,7 @@ import asyncio
 import gzip
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from typing import Protocol
 
@@ -25,11 +25,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.config.groups import LABELS_OF_A_SERIES, GroupSettings
 from pytest_sergas.core import kinds
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import OPENMETRICS, TEXT, ExpositionError, parse
+from pytest_sergas.core.exposition import OPENMETRICS, TEXT, ExpositionError, TooMuchError, parse
 from pytest_sergas.core.grouping import GroupingKeyError, from_path
+from pytest_sergas.core.metrics import Family
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.groups import Groups, Push, PushRefusedError
 from pytest_sergas.engine.page import Page
@@ -48,6 +49,19 @@ _UNCLEAN = re.compile(r"//|/\.{1,2}(?:/|\Z)")
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ACCEPTED = re.compile(r"\s*([^;,\s]+)((?:\s*;[^,]*)?)")
 _QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{1,3})?)")
+
+_TOO_MUCH = {
+    "series": "the push has more than {most} series, which max_push_series allows; push less at once",
+    "labels": (
+        f"the series of the push have more than {{most}} labels together, {LABELS_OF_A_SERIES} for each series that "
+        "max_push_series allows; push less at once"
+    ),
+    "line": "a line of the push has more than {most} characters; shorten its labels, or its help text",
+}
+
+
+class _KeyTooLongError(Exception):
+    """The grouping key is too long for so many series."""
 
 
 class Pushed(Protocol):
@@ -134,9 +148,8 @@ class _GroupEndpoint(_Endpoint):
             return _refused(400, str(error))
         except BadGzipError as error:
             return _refused(400, f"the body is not the gzip that Content-Encoding says: {error}")
-        except BodyTooLargeError:
-            most = self.engine.group_settings.max_push_mib
-            return _refused(413, f"the body is larger than {most} MiB, which max_push_mib allows; push less at once")
+        except (BodyTooLargeError, TooMuchError, _KeyTooLongError) as error:
+            return _refused(413, _too_large(error, self.engine.group_settings))
         except StoreError as error:
             return _refused(503, str(error))
 
@@ -148,11 +161,14 @@ class _GroupEndpoint(_Endpoint):
         encoding = headers.get("content-encoding", "").strip().lower()
         if unsupported := _unsupported(headers.get("content-type", ""), encoding):
             return _refused(415, unsupported)
-        body = await read_body(receive, self.engine.group_settings.max_push_bytes, gzipped=encoding == "gzip")
+        settings = self.engine.group_settings
+        body = await read_body(receive, settings.max_push_bytes, gzipped=encoding == "gzip")
         replace = scope["method"] == "PUT"
 
         def prepared() -> Push:
-            return Push.of(labels, parse(body), replace=replace, ttl_s=ttl_s, now=clock.read())
+            families = parse(body, settings.push_bounds)
+            _check_key(len(scope["raw_path"]), families, settings)
+            return Push.of(labels, families, replace=replace, ttl_s=ttl_s, now=clock.read())
 
         push = prepared() if len(body) < _SMALL_BYTES else await asyncio.to_thread(prepared)
         await self.engine.groups.push(push)
@@ -211,6 +227,28 @@ def _elsewhere(path: str, method: str, mounted: str) -> Response | None:
     if head not in {"job", "job@base64"} or not rest:
         return _refused(404, "404 page not found")
     return None
+
+
+def _check_key(key_bytes: int, families: Sequence[Family], settings: GroupSettings) -> None:
+    """Refuse a key that, written into every series, makes more than a push may have.
+
+    Raises:
+        _KeyTooLongError: it does.
+    """
+    series = sum([len(family.samples) for family in families])
+    if key_bytes * series > settings.max_push_bytes:
+        raise _KeyTooLongError(
+            f"the grouping key of {key_bytes} bytes stands in each of {series} series, which makes more than the "
+            f"{settings.max_push_mib} MiB that max_push_mib allows; push less at once, or shorten the key"
+        )
+
+
+def _too_large(error: Exception, settings: GroupSettings) -> str:
+    if isinstance(error, TooMuchError):
+        return _TOO_MUCH[error.what].format(most=error.most)
+    if isinstance(error, _KeyTooLongError):
+        return str(error)
+    return f"the body is larger than {settings.max_push_mib} MiB, which max_push_mib allows; push less at once"
 
 
 def _refused(status: int, text: str) -> Response:

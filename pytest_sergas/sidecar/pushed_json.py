@@ -37,6 +37,7 @@ def status_document(settings: GroupSettings, started: Now) -> bytes:
         "groups.max_groups": str(settings.max_groups),
         "groups.max_series": str(settings.max_series),
         "groups.max_push_mib": str(settings.max_push_mib),
+        "groups.max_push_series": str(settings.max_push_series),
         "groups.max_store_mib": str(settings.max_store_mib),
     }
     data = {

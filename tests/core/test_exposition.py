@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_sergas.core.exposition import (
+    Bounds,
     ExpositionError,
     GroupWriter,
     InconsistentError,
+    TooMuchError,
     number,
     parse,
     render,
@@ -26,6 +28,8 @@ ESCAPES = r"allowed: \\, \" and \n"
 END = "unexpected end: the last line must end with a newline"
 LATE = "second TYPE line for metric name 'm', or TYPE reported after samples"
 TYPES = "allowed: counter, gauge, histogram, summary, untyped"
+
+LONG = "".join([f'a{index}="",' for index in range(600_000)])
 
 NAMES = st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,6}", fullmatch=True)
 LABEL_NAMES = st.from_regex(r"(?!__name__)[a-zA-Z_][a-zA-Z0-9_]{0,4}", fullmatch=True)
@@ -109,6 +113,9 @@ def test_names_belong_to_a_summary_only_when_its_type_came_first() -> None:
         pytest.param(
             f"m 1 {2**63}\n", 1, 5, f"expected milliseconds as timestamp, got '{2**63}'", id="large timestamp"
         ),
+        pytest.param(
+            f"m 1 {'1' * 5000}\n", 1, 5, f"expected milliseconds as timestamp, got '{'1' * 80}...'", id="long timestamp"
+        ),
         pytest.param("m 1 2 3\n", 1, 6, "unexpected text after the timestamp: '3'", id="after the timestamp"),
         pytest.param('{"a.b"} 1\n', 1, 1, "invalid metric name '{\"a.b\"}'", id="quoted name"),
         pytest.param("m{\n", 1, 3, "invalid label name ''", id="open brace"),
@@ -125,6 +132,7 @@ def test_names_belong_to_a_summary_only_when_its_type_came_first() -> None:
         pytest.param("m 1\n# TYPE m gauge\n", 2, 3, LATE, id="late"),
         pytest.param("# HELP m a\n# HELP m b\n", 2, 3, "second HELP line for metric name 'm'", id="help twice"),
         pytest.param("# HELP m \\x\n", 1, 10, r"invalid escape sequence; allowed: \\ and \n", id="escape in help"),
+        pytest.param("# HELP  a.b\n", 1, 9, "invalid metric name 'a.b' in a comment", id="name after two blanks"),
         pytest.param("# TYPE a.b gauge\n", 1, 8, "invalid metric name 'a.b' in a comment", id="name in a comment"),
         pytest.param("# TYPE h histogram\nh 1\n", 2, 1, "the histogram 'h' has no sample 'h'", id="no such sample"),
         pytest.param(
@@ -154,6 +162,56 @@ def test_fault_says_where_and_what(text: str | bytes, line: int, column: int, fa
 
     assert (error.line, error.column, error.text) == (line, column, fault)
     assert str(error) == f"line {line}, column {column}: {fault}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"m {'1' * 200_000}x\n", id="digits"),
+        pytest.param(f"m{{{LONG}}} x\n", id="labels"),
+        pytest.param(f"m{' ' * 200_000}x\n", id="blanks"),
+    ],
+)
+def test_long_line_is_refused_in_a_time_that_grows_with_its_length(text: str) -> None:
+    """With its square it would take minutes, which is beyond the timeout."""
+    assert faults(text).line == 1
+
+
+def test_long_line_is_read_in_a_time_that_grows_with_its_length() -> None:
+    (family,) = parse(f"m{{{LONG}}} 1\n".encode())
+
+    assert len(family.samples[0].labels) == 600_000
+
+
+def test_lines_are_counted_over_a_long_page() -> None:
+    assert faults("m 1\n" * 100_000 + "x\n").line == 100_001
+    assert faults(b"m 1\n" * 100_000 + b"\n\xff\n").line == 100_002
+
+
+BOUNDS = Bounds(series=3, labels=4, line=22)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "most"),
+    [
+        pytest.param("m 1\n" * 4, "series", 3, id="series"),
+        pytest.param("".join(f"# TYPE {name} gauge\n" for name in "abcd"), "series", 3, id="names without series"),
+        pytest.param('m{a="1",b="2"} 1\n' * 2 + 'm{a="1",b="3",c=""}1\n', "labels", 4, id="labels"),
+        pytest.param('m{a="0123456789"} 1.5e0\n', "line", 22, id="label"),
+        pytest.param("# HELP m 01234567890123\n", "line", 22, id="help"),
+    ],
+)
+def test_no_more_is_read_than_the_bounds_allow(text: str, what: str, most: int) -> None:
+    with pytest.raises(TooMuchError) as caught:
+        parse(text.encode(), BOUNDS)
+
+    assert (caught.value.what, caught.value.most) == (what, most)
+
+
+def test_as_much_is_read_as_the_bounds_allow() -> None:
+    page = b'm{a="1",b="2"} 1\nm{a="1",b="2"} 10\nm{a="1",b="3"} 1\n\n# HELP m 0123456789012\n'
+
+    assert len(parse(page, BOUNDS)[0].samples) == 3
 
 
 @given(st.binary(max_size=60) | PIECES.map(str.encode) | st.text(max_size=40).map(lambda text: f"{text}\n".encode()))

@@ -22,8 +22,10 @@ from pytest_sergas.core.exposition.format import OPENMETRICS as OPENMETRICS
 from pytest_sergas.core.exposition.format import OPENMETRICS_END as OPENMETRICS_END
 from pytest_sergas.core.exposition.format import SUFFIXES as SUFFIXES
 from pytest_sergas.core.exposition.format import TEXT as TEXT
+from pytest_sergas.core.exposition.format import Bounds as Bounds
 from pytest_sergas.core.exposition.format import ExpositionError as ExpositionError
 from pytest_sergas.core.exposition.format import InconsistentError as InconsistentError
+from pytest_sergas.core.exposition.format import TooMuchError as TooMuchError
 from pytest_sergas.core.exposition.format import number as number
 from pytest_sergas.core.exposition.reading import parse as parse
 from pytest_sergas.core.exposition.writing import GroupWriter as GroupWriter

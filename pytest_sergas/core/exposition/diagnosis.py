@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_sergas.core.exposition.format import NAME, NUMBER, QUOTED
+from pytest_sergas.core.exposition.format import INSIDE, NAME, NUMBER, QUOTED
 
 _SHOWN = 80  # characters of what is wrong
 
@@ -20,7 +20,7 @@ class Wrong(Exception):
 _AFTER_NAME = re.compile(rf"[ \t]*({NAME})?[ \t]*")
 _LABEL_NAME = re.compile(r"[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)?[ \t]*(=)?[ \t]*(\")?")
 _LABEL_INSIDE = re.compile(rf"[ \t]*[a-zA-Z_][a-zA-Z0-9_]*[ \t]*=[ \t]*{QUOTED}[ \t]*(?:,|(?=\}}))")
-_INSIDE = re.compile(r'(?:[^"\\]|\\["\\n])*')
+_INSIDE = re.compile(INSIDE)
 _WORD = re.compile(r"[^ \t]*")
 _WORD_GAP = re.compile(r"[ \t]*")
 

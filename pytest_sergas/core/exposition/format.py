@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import dataclass
 
 from pytest_sergas.core.metrics import FamilyType
 
@@ -19,11 +21,45 @@ SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
 # The label that a sample of such a family has of its own.
 BOUND_LABEL: dict[FamilyType, str] = {"summary": "quantile", "histogram": "le"}
 
+# No two repetitions below can match the same characters: a long text that does not match is found out at once.
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 NUMBER = (
-    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
+    r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
 )
-QUOTED = r'"(?:[^"\\]|\\["\\n])*"'
+INSIDE = r'[^"\\]*(?:\\["\\n][^"\\]*)*'
+QUOTED = f'"{INSIDE}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that is read of a text; counted while it is read, so that they bound the memory, too.
+
+    Attributes:
+        series: samples, of which a histogram has one for each bucket; also names of families.
+        labels: of all samples together; those that are the same for several samples count once.
+        line: characters of one line, and so of a label.
+    """
+
+    series: int
+    labels: int
+    line: int
+
+
+UNBOUNDED = Bounds(sys.maxsize, sys.maxsize, sys.maxsize)
+
+
+class TooMuchError(ValueError):
+    """There is more in the text than the bounds allow.
+
+    Attributes:
+        what: of what: the name of an attribute of `Bounds`.
+        most: how much is allowed.
+    """
+
+    def __init__(self, what: str, most: int) -> None:
+        self.what = what
+        self.most = most
+        super().__init__(f"{what}: more than {most}")
 
 
 class ExpositionError(ValueError):

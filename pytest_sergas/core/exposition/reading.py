@@ -16,51 +16,74 @@ from pytest_sergas.core.exposition.format import (
     NUMBER,
     QUOTED,
     SUFFIXES,
+    UNBOUNDED,
+    Bounds,
     ExpositionError,
     Labels,
+    TooMuchError,
     number,
 )
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 
 _TYPES = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
 _SAMPLE = re.compile(
-    rf"[ \t]*({NAME})(?:[ \t]*\{{((?:[^\"}}]|{QUOTED})*)\}}[ \t]*|[ \t]+)({NUMBER})(?:[ \t]+([+-]?[0-9]+))?"
+    rf"[ \t]*({NAME})(?:[ \t]*\{{([^\"}}]*(?:{QUOTED}[^\"}}]*)*)\}}[ \t]*|[ \t]+)({NUMBER})(?:[ \t]+([+-]?[0-9]+))?"
 )
 _LABEL = re.compile(rf"[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*({QUOTED})[ \t]*(?:,|\Z)")
 _COMMENT = re.compile(rf"[ \t]*#[ \t]*(HELP|TYPE)[ \t]+({NAME})[ \t]+(.*)", re.DOTALL)
 _BLANK = re.compile(r"[ \t]*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\n])", re.DOTALL)
+_BLOCK_BYTES = 64 * 1024
 _REMEMBERED = 256  # characters of the longest comment that is remembered
 _INT64 = range(-(2**63), 2**63)
+_INT64_DIGITS = 19
 _ANY_SUFFIX = tuple({suffix for suffixes in SUFFIXES.values() for suffix in suffixes})
 
 
-def parse(body: bytes) -> tuple[Family, ...]:
+def parse(body: bytes, bounds: Bounds = UNBOUNDED) -> tuple[Family, ...]:
     """Read a page in the text format; families in the order of their first line, those without samples left out.
 
     The same series twice is not found here, because what is the same may depend on labels that are added later.
 
     Raises:
         ExpositionError: the text is not in the format.
+        TooMuchError: there is more than ``bounds`` allow.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        before = body[: error.start].decode().split("\n")
-        found = f"invalid UTF-8: byte 0x{body[error.start]:02x}"
-        raise ExpositionError(len(before), len(before[-1]) + 1, found) from None
-    *lines, rest = text.split("\n")
+    reader = _Reader(bounds)
+    before, rest = 0, ""  # how many lines, and what stands after the last newline
+    for block in _blocks(body):
+        *lines, rest = _decoded(block, before).split("\n")
+        for index, line in enumerate(lines, before + 1):
+            if len(line) > bounds.line:
+                raise TooMuchError("line", bounds.line)
+            if line:
+                try:
+                    reader.read(line)
+                except Wrong as wrong:
+                    raise ExpositionError(index, wrong.column, wrong.text) from None
+        before += len(lines)
     if _BLANK.fullmatch(rest) is None:
-        raise ExpositionError(len(lines) + 1, len(rest) + 1, "unexpected end: the last line must end with a newline")
-    reader = _Reader()
-    for index, line in enumerate(lines):
-        if line:
-            try:
-                reader.read(line)
-            except Wrong as wrong:
-                raise ExpositionError(index + 1, wrong.column, wrong.text) from None
+        raise ExpositionError(before + 1, len(rest) + 1, "unexpected end: the last line must end with a newline")
     return reader.families()
+
+
+def _blocks(body: bytes) -> Iterator[bytes]:
+    """Return ``body`` in pieces that end with a newline: a large one is not in memory as lines, too."""
+    start = 0
+    while end := body.find(b"\n", start + _BLOCK_BYTES) + 1:
+        yield body[start:end]
+        start = end
+    yield body[start:]
+
+
+def _decoded(block: bytes, before: int) -> str:
+    try:
+        return block.decode()
+    except UnicodeDecodeError as error:
+        lines = block[: error.start].decode().split("\n")
+        found = f"invalid UTF-8: byte 0x{block[error.start]:02x}"
+        raise ExpositionError(before + len(lines), len(lines[-1]) + 1, found) from None
 
 
 @dataclass(slots=True)
@@ -110,7 +133,11 @@ def _summary(labels: Labels, parts: _Parts) -> Iterator[Sample]:
 class _Reader:
     """Takes line after line."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self._most_series = bounds.series
+        self._most_labels = bounds.labels
+        self._series_count = 0
+        self._label_count = 0
         self._families: dict[str, _Open] = {}
         self._last = _Open("")
         self._labels: dict[str, Labels] = {"": ()}  # those of a page repeat
@@ -131,19 +158,29 @@ class _Reader:
         family = self._family(name)
         if family.type is None:
             family.type = "untyped"
+        self._series_count += 1
+        if self._series_count > self._most_series:
+            raise TooMuchError("series", self._most_series)
         labels = self._labels.get(block)
         if labels is None:
-            labels = self._labels[block] = _read_labels(block, found.start(2))
+            labels = self._new_labels(block, found.start(2))
         value = float(written)
         if math.isinf(value) and written[-1].isdigit():
             raise Wrong(found.start(3), f"expected a number as value, got {shown(written)}, which is out of range")
-        timestamp_ms = int(stamp) if stamp else None
+        timestamp_ms = _milliseconds(stamp) if stamp else None
         if timestamp_ms is not None and timestamp_ms not in _INT64:
             raise Wrong(found.start(4), f"expected milliseconds as timestamp, got {shown(stamp)}")
         if family.type in SUFFIXES:
             self._part(family, name, labels, Sample((), value, "", timestamp_ms), found)
         else:
             family.samples.append(Sample(labels, value, "", timestamp_ms))
+
+    def _new_labels(self, block: str, start: int) -> Labels:
+        labels = self._labels[block] = _read_labels(block, start)
+        self._label_count += len(labels)
+        if self._label_count > self._most_labels:
+            raise TooMuchError("labels", self._most_labels)
+        return labels
 
     def _family(self, name: str) -> _Open:
         """Return the family that a line about ``name`` belongs to."""
@@ -158,6 +195,8 @@ class _Reader:
                 family = self._families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
                 if family is not None and family.type == kind:
                     return family
+        if len(self._families) >= self._most_series:
+            raise TooMuchError("series", self._most_series)
         return self._families.setdefault(name, _Open(name))
 
     def _comment(self, line: str) -> None:
@@ -243,8 +282,8 @@ def _read_labels(block: str, start: int) -> Labels:
         start: the index of ``block`` in its line.
     """
     labels: dict[str, str] = {}
-    position = 0
-    while block[position:].strip(" \t"):
+    position, end = 0, len(block.rstrip(" \t"))
+    while position < end:
         found = _LABEL.match(block, position)
         if found is None:
             raise diagnosed_label(block, position, start)
@@ -256,6 +295,13 @@ def _read_labels(block: str, start: int) -> Labels:
         labels[name] = _unescape(quoted[1:-1])
         position = found.end()
     return tuple(labels.items())
+
+
+def _milliseconds(stamp: str) -> int:
+    """Return ``stamp`` as a number; one beyond 64 bits when it has more digits, which Python may refuse to read."""
+    digits = stamp.lstrip("+-0")
+    size = int(digits or "0") if len(digits) <= _INT64_DIGITS else _INT64.stop
+    return -size if stamp.startswith("-") else size
 
 
 def _unescape(text: str) -> str:
