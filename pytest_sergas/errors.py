@@ -16,6 +16,9 @@ Each text names what was wrong, the value given, what is allowed and the next st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SergasError(Exception):
     """The base of every exception that pytest-sergas raises on purpose."""
@@ -32,6 +35,15 @@ class ConfigurationError(SergasError):
         self.faults = faults
         noun = "fault" if len(faults) == 1 else "faults"
         super().__init__("\n  ".join((f"sergas: {len(faults)} {noun} in the configuration", *faults)))
+
+
+@contextmanager
+def gathered(faults: list[str]) -> Iterator[None]:
+    """Add the faults of a `ConfigurationError` raised in here to ``faults``, and go on: somebody wants to see all."""
+    try:
+        yield
+    except ConfigurationError as error:
+        faults += error.faults
 
 
 class PublishError(SergasError):

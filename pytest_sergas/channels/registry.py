@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_sergas.channels import GROUP, Channel, Context
 from pytest_sergas.config.channels import ChannelSettings
 from pytest_sergas.core import kinds
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import ConfigurationError, gathered
 
 
 def create(entries: Sequence[ChannelSettings], root: Path) -> tuple[Channel, ...]:
@@ -29,10 +29,8 @@ def create(entries: Sequence[ChannelSettings], root: Path) -> tuple[Channel, ...
         if settings.type not in known:
             faults.append(_unknown(settings, known))
             continue
-        try:
+        with gathered(faults):
             channels.append(_make(known[settings.type], Context(settings, root)))
-        except ConfigurationError as error:
-            faults.extend(error.faults)
     if faults:
         raise ConfigurationError(tuple(faults))
     return tuple(channels)

@@ -10,7 +10,7 @@ from pytest_sergas.checks import GROUP, Check, Context
 from pytest_sergas.config.checks import CheckSettings
 from pytest_sergas.core import kinds
 from pytest_sergas.core.health import dependency_faults
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import ConfigurationError, gathered
 
 
 def create(entries: Sequence[CheckSettings], root: Path) -> tuple[Check, ...]:
@@ -30,10 +30,8 @@ def create(entries: Sequence[CheckSettings], root: Path) -> tuple[Check, ...]:
         if settings.type not in known:
             faults.append(_unknown(settings, known))
             continue
-        try:
+        with gathered(faults):
             checks.append(_make(known[settings.type], Context(settings, root)))
-        except ConfigurationError as error:
-            faults.extend(error.faults)
     if faults:
         raise ConfigurationError(tuple(faults))
     return tuple(checks)

@@ -40,7 +40,7 @@ from pytest_sergas.config.runs import Settings as Settings
 from pytest_sergas.config.runs import TypeSettings as TypeSettings
 from pytest_sergas.config.section import DEFAULT as DEFAULT
 from pytest_sergas.config.section import Given, Reading, Section, read
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.errors import ConfigurationError, gathered
 
 Loaded = Reading[Settings]
 
@@ -93,10 +93,8 @@ def load_sections(
     readings: dict[str, Reading[Any]] = {}
     for name in names:
         given = (options or {}).get(name, {})
-        try:
+        with gathered(faults):
             readings[name] = read(find(name), file, environ=environ, options=given, is_foreign=_is_foreign)
-        except ConfigurationError as error:
-            faults.extend(error.faults)
     if faults:
         raise ConfigurationError(tuple(faults))
     return readings

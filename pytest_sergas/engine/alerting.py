@@ -37,6 +37,7 @@ from pytest_sergas.engine.alert_history import AlertHistory
 from pytest_sergas.engine.journal import Journal
 from pytest_sergas.engine.outbox import Outbox
 from pytest_sergas.engine.store import Store
+from pytest_sergas.errors import ConfigurationError, gathered
 
 SILENCES_LIMIT = 1_000
 _RETRY_S = 10.0  # until the store is written again that could not be
@@ -61,13 +62,16 @@ def plan(channels: ChannelsSettings, routes: RoutesSettings, root: Path, externa
     """Return what the configuration asks for.
 
     Raises:
-        ConfigurationError: with every fault of the channels, or of the routes.
+        ConfigurationError: with every fault of the channels and the routes.
     """
-    made = create(channels.channels, root)
-    names = tuple(entry.name for entry in channels.channels)
-    return Planned(
-        tuple(zip(channels.channels, made, strict=True)), routing(routes, names), routes.maintenance, external_url
-    )
+    faults: list[str] = []
+    with gathered(faults):
+        made = create(channels.channels, root)
+    with gathered(faults):
+        routed = routing(routes, tuple(entry.name for entry in channels.channels))
+    if faults:
+        raise ConfigurationError(tuple(faults))
+    return Planned(tuple(zip(channels.channels, made, strict=True)), routed, routes.maintenance, external_url)
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.engine import alerting as alerts
-from pytest_sergas.engine import clock, rule_files
+from pytest_sergas.engine import checking, clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
-from pytest_sergas.engine.checking import Checking, plan
+from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
@@ -31,6 +31,7 @@ from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.sampling import Sampling
 from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
+from pytest_sergas.errors import ConfigurationError, gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,18 @@ class Engine:
             StoreError: the store cannot be used.
         """
         self.started = clock.read()
-        planned = plan(self.settings.checks, self.settings.root)
-        delivering, rules = self._extend(_alerting(self.settings)), _rules(self.settings)
+        parts = _plan(self.settings)
+        delivering = self._extend(parts.alerting)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.over_time = OverTime(self.history)
-        self.collection = Collection(_collectors(self.settings), clock=clock.read, history=self.history)
+        self.collection = Collection(parts.collectors, clock=clock.read, history=self.history)
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
             self.standings = Standings(self.runs)
-            self.checking = Checking(planned, self.store, clock.read)
+            self.checking = Checking(parts.checks, self.store, clock.read)
             await self.checking.start()
             self.alerting = Alerting(delivering, self.store, clock.read)
             await self.alerting.start()
@@ -126,7 +127,7 @@ class Engine:
         own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking, self.alerting)
         sources: list[Source] = [*own, *self._others]
         sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
-        self.rules = Rules(rules, self.history, sampling, self.alerting, clock.read)
+        self.rules = Rules(parts.rules, self.history, sampling, self.alerting, clock.read)
         sources.append(self.rules)
         self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
@@ -142,13 +143,13 @@ class Engine:
         Raises:
             ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
-        planned = plan(settings.checks, settings.root)
-        delivering, rules = self._extend(_alerting(settings)), _rules(settings)
-        self.collection.follow(_collectors(settings))
-        self.checking.follow(planned)
+        parts = _plan(settings)
+        delivering = self._extend(parts.alerting)
+        self.collection.follow(parts.collectors)
+        self.checking.follow(parts.checks)
         self.alerting.follow(delivering)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
-        self.rules.follow(rules)
+        self.rules.follow(parts.rules)
         self.collection.record()
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
@@ -181,15 +182,32 @@ def _retention(settings: ServeSettings) -> Retention:
     return Retention(settings.runs_kept, settings.runs_age_days)
 
 
-def _rules(settings: EngineSettings) -> rule_files.Planned:
-    return rule_files.plan(
-        settings.rules, settings.root, settings.serve.external_url, max_age_s=settings.collect.max_age
-    )
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the parts are to do."""
+
+    checks: tuple[checking.Planned, ...]
+    alerting: alerts.Planned
+    rules: rule_files.Planned
+    collectors: tuple[collectors.Source, ...]
 
 
-def _alerting(settings: EngineSettings) -> alerts.Planned:
-    return alerts.plan(settings.channels, settings.routes, settings.root, settings.serve.external_url)
+def _plan(settings: EngineSettings) -> _Parts:
+    """Return what the configuration asks for.
 
-
-def _collectors(settings: EngineSettings) -> list[collectors.Source]:
-    return list(collectors.find_all(collectors.Context(settings.collect, settings.root, os.environ)))
+    Raises:
+        ConfigurationError: with the faults of all parts.
+    """
+    faults: list[str] = []
+    root, url = settings.root, settings.serve.external_url
+    with gathered(faults):
+        checks = checking.plan(settings.checks, root)
+    with gathered(faults):
+        alerting = alerts.plan(settings.channels, settings.routes, root, url)
+    with gathered(faults):
+        rules = rule_files.plan(settings.rules, root, url, max_age_s=settings.collect.max_age)
+    with gathered(faults):
+        sources = tuple(collectors.find_all(collectors.Context(settings.collect, root, os.environ)))
+    if faults:
+        raise ConfigurationError(tuple(faults))
+    return _Parts(checks, alerting, rules, sources)

@@ -147,6 +147,30 @@ def test_file_that_the_configuration_names_and_that_cannot_be_used_is_a_fault(
     assert done.stderr == f"sergas: 1 fault in the configuration\n  {fault}\n"
 
 
+def test_faults_of_all_parts_are_listed_together(tmp_path: Path) -> None:
+    config = """
+[collect]
+custom = ["nowhere:collect"]
+[rules]
+files = ["nowhere.yml"]
+[[checks]]
+type = "postgres"
+[[channels]]
+type = "slak"
+[[routes]]
+channels = ["team"]
+"""
+    (tmp_path / "sergas.toml").write_text(config, encoding="utf-8")
+
+    done = ended(tmp_path, "--listen", "127.0.0.1:0")
+
+    assert done.returncode == 2
+    first, *faults = done.stderr.splitlines()
+    assert first == "sergas: 5 faults in the configuration"
+    wrong = ("postgres", "slak", "team", "nowhere.yml", "nowhere:collect")
+    assert all(word in fault for word, fault in zip(wrong, faults, strict=True)), faults
+
+
 def test_configuration_is_read_from_the_named_file(tmp_path: Path) -> None:
     elsewhere = tmp_path / "etc"
     elsewhere.mkdir()
