@@ -2,9 +2,9 @@
 
 What pytest reports is a stream, interleaved over the workers. Of one test it brings, for every attempt, a
 set-up report, call reports (several with subtests) and a teardown report; a failure that will be repeated
-says ``rerun`` instead of ``failed``. A subtest reports at once, and so before its set-up when the other
-reports are kept back for a possible repetition. A worker that dies leaves an attempt open, and
-pytest-xdist says so in a report whose phase is ``???``. So:
+says ``rerun`` instead of ``failed``, and ``retried`` where pytest-retry repeats it. A subtest reports at
+once, and so before its set-up when the other reports are kept back for a possible repetition. A worker that
+dies leaves an attempt open, and pytest-xdist says so in a report whose phase is ``???``. So:
 
 - a second set-up report, or any report without an open attempt, opens an attempt;
 - it belongs to the same test as the attempt before it if that one announced a repetition; otherwise the
@@ -245,6 +245,8 @@ class Recorder:
         # With a failed subtest, the call's own report repeats the attempt although it passed.
         if reported == "rerun":
             attempt.repeated = True
+        elif reported == "retried":  # pytest-retry's word, and all that it reports of such an attempt
+            attempt.repeated = attempt.ended = True
 
 
 def _worker(report: pytest.TestReport) -> str:
