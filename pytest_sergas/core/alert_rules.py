@@ -143,6 +143,38 @@ class Judged:
     faults: tuple[str, ...] = ()
 
 
+def newly_told(
+    rule: AlertRule,
+    before: Mapping[Labels, Alert],
+    after: Mapping[Labels, Alert],
+    told_s: Mapping[Labels, float],
+    now: Now,
+) -> tuple[tuple[Alert, ...], Mapping[Labels, float]]:
+    """Return the alerts that are told because they have begun, and when each alert was last told.
+
+    One that begins again within the cooldown is told when that is over, if it still fires. What goes on firing is
+    repeated after each cooldown, which is told, and not new.
+
+    Args:
+        before, after: the rule's alerts before and after a judgement.
+        told_s: of the judgement before this one.
+    """
+    # What fired already and is not known here, was told when it began, by an earlier process or by the engine.
+    told = {labels: alert.fired.monotonic_s for labels, alert in before.items() if alert.fired} | dict(told_s)
+    new: list[Alert] = []
+    for labels, alert in after.items():
+        last_s = told.get(labels, -math.inf)
+        if alert.fired is None or now.monotonic_s - last_s < rule.cooldown:
+            continue
+        if alert.fired.monotonic_s > last_s:
+            new.append(alert)
+        told[labels] = now.monotonic_s
+    kept = {
+        labels: last_s for labels, last_s in told.items() if labels in after or now.monotonic_s - last_s < rule.cooldown
+    }
+    return tuple(new), kept
+
+
 def judge(
     rule: AlertRule,
     metrics: Iterable[MonitoringMetric],

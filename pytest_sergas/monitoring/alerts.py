@@ -15,7 +15,7 @@ from typing import cast
 
 from pytest_sergas.channels import Channel
 from pytest_sergas.config.channels import ChannelSettings
-from pytest_sergas.core.alert_rules import AlertRule, judge
+from pytest_sergas.core.alert_rules import AlertRule, judge, newly_told
 from pytest_sergas.core.alerts import Alert, Evaluation, State, Transition, step
 from pytest_sergas.core.monitoring import MonitoringMetric
 from pytest_sergas.core.series import Labels
@@ -43,6 +43,7 @@ class AlertManager:
         self._channels: dict[str, Channel] = {}
         self._alerts: dict[str, Mapping[Labels, Alert]] = {}
         self._seen_s: dict[str, Mapping[Labels, float]] = {}
+        self._told_s: dict[str, Mapping[Labels, float]] = {}
         self._history: deque[Transition] = deque(maxlen=HISTORY_LIMIT)
         self._running: Running | None = None
         self._engine_rules: PythonRules | None = None
@@ -88,14 +89,15 @@ class AlertManager:
             running.ask(self._deliver)
 
     def evaluate_metrics(self, metrics: Iterable[MonitoringMetric]) -> list[Alert]:
-        """Judge ``metrics`` and return the alerts that begin to fire; one that fires already is not among them.
+        """Judge ``metrics`` and return the alerts that are newly told; one that was told already is not among them.
 
-        A condition that raises keeps what was, and `faults` has the reason. Metrics that are not there this time are
+        One that ends and begins again within the cooldown of its rule is told when that is over, if it still fires. A
+        condition that raises keeps what was, and `faults` has the reason. Metrics that are not there this time are
         believed to be as they were for five minutes.
         """
         now, found = clock.read(), tuple(metrics)
         evaluations: list[Evaluation] = []
-        firing: list[Alert] = []
+        new: list[Alert] = []
         told: dict[str, Mapping[Labels, Alert]] = {}
         # Asked before the lock is taken: the engine's loop may be waiting for it.
         standing = [(rule, self._before(rule)) for rule in self.rules]
@@ -109,11 +111,13 @@ class AlertManager:
                 after = step(before, judged.evaluation)
                 told[rule.key] = self._alerts[rule.key] = after.alerts
                 self._history.extend(after.transitions)
-                firing += [change.alert for change in after.transitions if change.alert.state is State.FIRING]
+                told_s = self._told_s.get(rule.key, {})
+                fresh, self._told_s[rule.key] = newly_told(rule, before, after.alerts, told_s, now)
+                new += fresh
                 evaluations.append(judged.evaluation)
         if (running := self._running) is not None and self._engine_rules is not None:
             running.ask(lambda: self._tell(running, evaluations, told))
-        return firing
+        return new
 
     def get_active_alerts(self) -> list[Alert]:
         """Return the alerts that fire, the worst first."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sergas.core.alert_rules import AlertRule, Judged, judge
+from pytest_sergas.core.alert_rules import AlertRule, Judged, judge, newly_told
 from pytest_sergas.core.alerts import Alert, AlertLevel, Reason, State, step
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType
@@ -36,6 +36,8 @@ class Play:
     def __init__(self, rule: AlertRule) -> None:
         self.rule = rule
         self.alerts: Mapping[Labels, Alert] = {}
+        self.told_s: Mapping[Labels, float] = {}
+        self.told: list[str] = []
         self.judged = Judged(judge(rule, (), {}, {}, Now(0, 0)).evaluation, {})
 
     def ask(self, metrics: Iterable[MonitoringMetric], second: float = 0.0) -> list[str]:
@@ -43,8 +45,49 @@ class Play:
         now = Now(second, 1_700_000_000 + second)
         self.judged = judge(self.rule, metrics, self.alerts, self.judged.seen_s, now)
         found = step(self.alerts, self.judged.evaluation)
-        self.alerts = found.alerts
+        before, self.alerts = self.alerts, found.alerts
+        new, self.told_s = newly_told(self.rule, before, self.alerts, self.told_s, now)
+        self.told += [f"{second:g} {alert.message}" for alert in new]
         return [f"{one.alert.message} {one.alert.state}: {one.alert.reason}" for one in found.transitions]
+
+
+def test_alert_that_begins_again_within_its_cooldown_is_told_after_it_if_it_still_fires() -> None:
+    play = Play(HIGH)
+    for second, value in (
+        (0, 90),
+        (10, 50),
+        (20, 91),
+        (299, 92),
+        (300, 93),
+        (310, 50),
+        (320, 94),
+        (330, 50),
+        (600, 95),
+    ):
+        play.ask([cpu(value)], second)
+
+    assert play.told == ["0 CPU at 90%", "300 CPU at 93%", "600 CPU at 95%"]
+
+
+def test_repeat_is_nothing_new_and_the_cooldown_begins_anew_with_it() -> None:
+    play = Play(HIGH)
+    for second, value in ((0, 90), (300, 91), (310, 50), (599, 92), (600, 93)):
+        play.ask([cpu(value)], second)
+
+    assert play.told == ["0 CPU at 90%", "600 CPU at 93%"]
+
+
+def test_alert_that_fired_before_anybody_asked_here_is_nothing_new() -> None:
+    play, other = Play(HIGH), Play(HIGH)
+    other.ask([cpu(90)], 0)
+    play.alerts = other.alerts
+    for second, value in ((1, 91), (400, 92), (410, 50), (701, 93)):
+        play.ask([cpu(value)], second)
+
+    assert play.told == ["701 CPU at 93%"]
+    play.ask([cpu(50)], 710)
+    play.ask([cpu(50)], 1_100)
+    assert play.told_s == {}
 
 
 def test_rule_fires_for_the_metric_that_it_finds_and_ends_with_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,12 +53,22 @@ def test_alert_is_told_when_it_begins_and_not_again_while_it_fires() -> None:
 
 def test_alert_ends_with_its_condition_and_may_begin_again() -> None:
     manager = AlertManager()
-    manager.add_rule(HIGH)
+    manager.add_rule(replace(HIGH, cooldown=0))
 
     told = [len(manager.evaluate_metrics([cpu(value)])) for value in (85, 10, 85)]
 
     assert told == [1, 0, 1]
     assert [str(change.alert.state) for change in manager.get_alert_history()] == ["firing", "resolved", "firing"]
+
+
+def test_alert_that_begins_again_within_its_cooldown_is_not_told() -> None:
+    manager = AlertManager()
+    manager.add_rule(HIGH)
+
+    told = [len(manager.evaluate_metrics([cpu(value)])) for value in (85, 10, 85)]
+
+    assert told == [1, 0, 0]
+    assert [active.value for active in manager.get_active_alerts()] == [85]
 
 
 def test_series_have_alerts_of_their_own() -> None:
