@@ -259,6 +259,22 @@ async def test_other_checks_are_followed_and_what_stays_keeps_its_state(store: S
     assert checking.results()["db"].message == "let go"
 
 
+async def test_who_waits_until_all_have_been_asked_does_not_wait_for_one_that_is_no_more(
+    store: Store, clock: Clock
+) -> None:
+    stays, goes = planned(Told("stays")), planned(hanging := Hanging("goes"))
+    checking = Checking([stays, goes], store, clock)
+    await checking.start()
+    async with asyncio.timeout(PATIENT_S / 2):
+        waiting = asyncio.create_task(checking.asked())
+        await until(lambda: statuses(checking)["stays"] is HEALTHY)
+        assert not waiting.done()
+        checking.follow([stays])
+        await waiting
+    await checking.stop()
+    hanging.end.set()
+
+
 # States
 
 

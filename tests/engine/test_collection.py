@@ -532,3 +532,15 @@ async def test_series_of_a_target_that_is_no_more_vanish_at_once() -> None:
     collection.follow([])
 
     assert [(series.name, series.at(1.0)) for series in history.find(selection)] == [("up", None)]
+
+
+async def test_who_waits_until_all_have_been_asked_does_not_wait_for_one_that_is_no_more(hanging: Hanging) -> None:
+    stays = source(Calling(list), "stays")
+    async with running(stays, source(hanging, "goes")) as collection, asyncio.timeout(PATIENCE_S / 2):
+        waiting = asyncio.create_task(collection.asked())
+        await call_of(hanging)
+        assert not waiting.done()
+        collection.follow([stays])
+        await waiting
+
+        assert collection.status()[0].asked is not None
