@@ -6,7 +6,7 @@
 #
 #   tests/servers/install.sh [--into DIRECTORY] [PROGRAM ...]      default: all
 #
-# DIRECTORY stands for .tools, and gets what this system has, too.
+# DIRECTORY stands for .tools, and gets what this system has, too; but for the packages that those packages need.
 set -euo pipefail
 
 # program | where it is inside its package | the package | what it needs: "libraries" of other packages, or the
