@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,9 @@ from tests.servers.sidecar import Sidecar, sidecar
 
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT / "examples" / "ten_types"
+CONFIG = SUITE / "pyproject.toml"
 BUILD = ROOT / "build" / "demo"
+STORE = "sergas.db"
 FILES = {"--sergas-ctrf": "run.ctrf.json", "--sergas-markdown": "run.md", "--sergas-textfile": "sergas.prom"}
 
 
@@ -25,7 +26,7 @@ def main(build: Path = BUILD) -> int:
     """Run the demo; return the exit status of its tests, or 1 if something that it promises is missing.
 
     Args:
-        build: where the files go.
+        build: where the files go, and the sidecar's store, to which each demo adds a run.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     build.mkdir(parents=True, exist_ok=True)
@@ -33,11 +34,15 @@ def main(build: Path = BUILD) -> int:
     for file in files.values():
         file.unlink(missing_ok=True)
     try:
-        with tempfile.TemporaryDirectory() as directory, sidecar(Path(directory)) as running:
+        with sidecar(build, "--config", str(CONFIG), "--store", str(build.absolute() / STORE)) as running:
             status = _run_tests(running.url, files)
-            return status or _read_back(running) or _list_files(list(files.values()))
+            status = status or _read_back(running) or _list_files(list(files.values()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except AssertionError as error:
+        return _complain(str(error).strip())
+    _show_the_way(build)
+    return status
 
 
 def _run_tests(url: str, files: Mapping[str, Path]) -> int:
@@ -55,7 +60,7 @@ def _read_back(running: Sidecar) -> int:
     pushed = [line for line in get(f"{running.url}/metrics").splitlines() if 'job="shop"' in line]
     shown = [line for line in pushed if line.startswith("sergas_tests{") and not line.endswith(" 0")]
     groups = json.loads(get(f"{running.url}/api/v1/metrics"))["data"]
-    runs = json.loads(get(f"{running.url}/api/runs"))["runs"]
+    runs = json.loads(get(f"{running.url}/api/runs?limit=1"))["runs"]
     print(f"\nThe sidecar at {running.url} now has {len(pushed)} series in {len(groups)} groups, one")
     print("for each type. Tests by type and outcome, read back from its /metrics, without the zeros:\n")
     print("\n".join(f"  {line}" for line in shown))
@@ -71,6 +76,13 @@ def _list_files(files: Sequence[Path]) -> int:
         if file.exists():
             print(f"  {os.path.relpath(file):<26} {file.stat().st_size:>7,} bytes")
     return _complain(f"not written: {', '.join(absent)}") if absent else 0
+
+
+def _show_the_way(build: Path) -> None:
+    files = Path(sys.executable).with_name("sergas"), CONFIG, build / STORE
+    program, config, store = (shlex.quote(os.path.relpath(file)) for file in files)
+    print("\nThe demo's sidecar has ended; its store stays. This serves the page at http://127.0.0.1:8000:\n")
+    print(f"  {program} serve --config {config} --store {store}")
 
 
 def _complain(text: str) -> int:

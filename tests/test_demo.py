@@ -12,18 +12,34 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sergas.core.records import TestType
+from tests.servers.process import until
+from tests.servers.sidecar import sidecar
+from tests.sidecar.conftest import ask
+from tests.sidecar.pages.html import visit
+from tests.sidecar.pages.screenshots import PICTURES, RUNS, options_of, take
 from tests.test_examples import ENVIRON, EXAMPLES
 
 pytestmark = pytest.mark.integration
 
 
-def test_demo_ends_with_the_summary_the_pushed_metrics_and_the_files(tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, EXAMPLES / "demo.py", tmp_path]
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRON, capture_output=True, text=True, check=False, timeout=100)
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
 
+
+@pytest.fixture(scope="module")
+def printed(build: Path) -> str:
+    """What a demo prints that was started in ``build``, and leaves its files there."""
+    command: list[str | Path] = [sys.executable, EXAMPLES / "demo.py", build]
+    done = subprocess.run(command, cwd=build, env=ENVIRON, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_demo_ends_with_the_summary_the_pushed_metrics_and_the_files(printed: str) -> None:
     at = [
-        done.stdout.index(text)
+        printed.index(text)
         for text in (
             "= tests by type =",
             "series in 10 groups",
@@ -34,9 +50,35 @@ def test_demo_ends_with_the_summary_the_pushed_metrics_and_the_files(tmp_path: P
             "\n  run.ctrf.json ",
             "\n  run.md ",
             "\n  sergas.prom ",
+            " serve --config ",
         )
     ]
     assert at == sorted(at)
+
+
+def test_command_that_the_demo_names_shows_its_run_and_its_checks(build: Path, printed: str) -> None:
+    with sidecar(build, *options_of(printed)) as running:
+        until(lambda: "not checked yet" not in ask(running.url, "/").text, "the checks have run", running.log)
+        page = visit(running, "/")
+
+    assert {card.attributes["aria-label"] for card in page.section("Tests").all("section")} == set(TestType)
+    health = [(row.all("h3")[0].text, row.all("span")[0].text) for row in page.section("Health").all("li")]
+    assert health == [("catalogue", "healthy"), ("service", "healthy")]
+
+
+def test_pictures_of_the_readme_are_taken_of_the_demo(build: Path, printed: str, tmp_path: Path) -> None:
+    options = options_of(printed)
+    take(build, printed, tmp_path)
+
+    assert options[0::2] == ["--config", "--store"]
+    assert (build / options[1]).resolve() == EXAMPLES / "ten_types" / "pyproject.toml"
+    assert (build / options[3]).resolve().parent == build.resolve()
+    taken = {picture.name: picture.read_bytes()[:4] for picture in tmp_path.iterdir()}
+    assert taken == {picture.name: b"\x89PNG" for picture in PICTURES.iterdir()}
+
+
+def test_readme_says_of_how_many_demos_its_picture_is() -> None:
+    assert f"![The overview after make demo, {RUNS} times]" in (EXAMPLES.parent / "README.md").read_text("utf-8")
 
 
 def test_demo_stops_its_sidecar_on_ctrl_c(tmp_path: Path) -> None:

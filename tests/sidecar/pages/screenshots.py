@@ -1,10 +1,13 @@
-"""Takes the pictures of the README: the overview after the suite of ``make demo`` has run, on a desk and on a phone.
+"""Takes the pictures of the README: what one sees after ``make demo``, on a desk and on a phone.
 
 python -m tests.sidecar.pages.screenshots
+
+The sidecar is started with what the demo itself prints, so that no other configuration is shown.
 """
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,44 +20,44 @@ from tests.sidecar.conftest import ask
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "examples" / "pictures"
-SUITE = ROOT / "examples" / "ten_types"
+DEMO = ROOT / "examples" / "demo.py"
 RUNS = 4
 VIEWS = {"overview": (1_000, 760, "light"), "phone": (360, 760, "dark")}
-CONFIG = """\
-[[checks]]
-type = "python"
-name = "orders"
-call = "orders:waiting"
-
-[[checks]]
-type = "sqlite"
-name = "store"
-path = "sergas.db"
-"""
 
 
 def main() -> None:
-    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "orders.py").write_text("def waiting():\n    return 'no order waits'\n", encoding="utf-8")
-        take(Path(directory))
-
-
-def take(directory: Path) -> None:
-    with sidecar(directory, config=CONFIG) as running:
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", f"--sergas-sidecar={running.url}"]
+        build = Path(directory)
         for _ in range(RUNS):
-            subprocess.run(command, cwd=SUITE, check=True)
-        until(lambda: "not checked yet" not in ask(running.url, "/").text, "the checks have run")
-        with chromium() as browser:
-            for name, (width, height, scheme) in VIEWS.items():
-                context = browser.new_context(
-                    viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
-                )
-                page = context.new_page()
-                page.goto(running.url)
-                page.screenshot(path=PICTURES / f"{name}.png")
-                context.close()
+            printed = subprocess.run(
+                [sys.executable, DEMO, build], cwd=build, check=True, capture_output=True, text=True
+            ).stdout
+        take(build, printed, PICTURES)
+
+
+def options_of(printed: str) -> list[str]:
+    """Return the arguments of ``sergas serve`` in the last line that a demo has printed."""
+    return shlex.split(printed.strip().rpartition(" serve ")[2])
+
+
+def take(build: Path, printed: str, pictures: Path) -> None:
+    """Take the pictures of the page that a demo has named.
+
+    Args:
+        build: where the demo was started, and left its store.
+        printed: what it has printed.
+    """
+    pictures.mkdir(exist_ok=True)
+    with sidecar(build, *options_of(printed)) as running, chromium() as browser:
+        until(lambda: ask(running.url, "/").text.count("in 24 hours") == 2, "the checks have run", running.log)
+        for name, (width, height, scheme) in VIEWS.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+            )
+            page = context.new_page()
+            page.goto(running.url)
+            page.screenshot(path=pictures / f"{name}.png")
+            context.close()
 
 
 if __name__ == "__main__":
