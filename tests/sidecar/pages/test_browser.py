@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from pytest_sergas.sidecar.pages.report import report
 from tests.servers import axe
+from tests.servers.process import until
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.pages import made
 from tests.sidecar.pages.browsing import WIDTHS, opened
@@ -168,10 +169,14 @@ def test_policy_stops_a_script_that_got_in(shop: Sidecar, browser: Browser) -> N
     page.on("console", lambda message: blocked.append(message.text))
     page.goto(f"{shop.url}/tests?q={quoted('x')}")
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=/nothing onerror=\"window.ran = 1\">')")
-    page.wait_for_function("performance.getEntriesByType('resource').some((one) => one.name.endsWith('/nothing'))")
+    loaded = "performance.getEntriesByType('resource').some((one) => one.name.endsWith('/nothing'))"
+    until(
+        lambda: page.evaluate(loaded), "the image has failed to load"
+    )  # Playwright would wait with eval, which is blocked
 
     expect(page.locator("body > img")).to_have_count(1)
     assert page.evaluate("window.ran") is None
+    assert any("inline event handler" in text and "Content Security Policy" in text for text in blocked), blocked
     context.close()
 
 
