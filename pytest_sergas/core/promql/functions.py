@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from operator import lt
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pytest_sergas.core.promql import arithmetic
 from pytest_sergas.core.promql.vectors import Vector, leaving, nameless
@@ -24,9 +25,8 @@ LE = "le"
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """The samples of one series in a range.
+class Samples(NamedTuple):
+    """The samples of one series in a range; made for every series at every evaluation, hence no dataclass.
 
     Attributes:
         times_s, values: ascending, at least one; none before ``start_s`` or after ``end_s``.
@@ -61,7 +61,7 @@ def _extrapolated(samples: Samples, *, is_counter: bool, per_s: float = 1.0) -> 
         return None
     first, last = values[0], values[-1]
     difference = last - first
-    if is_counter:
+    if is_counter and any(map(lt, values[1:], values)):  # what is rare is found out fast
         difference += sum(before for before, after in pairwise(values) if after < before)
     sampled_s = seconds(times_s[0], times_s[-1])
     average_s = sampled_s / (len(values) - 1)
