@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from pytest_sergas.core import kinds
-from pytest_sergas.errors import SergasError
+from pytest_sergas.errors import SergasError, StoreError
 from pytest_sergas.version import VERSION
 
 DONE = 0
@@ -60,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
+    except StoreError as error:
+        print(f"sergas: {error}", file=sys.stderr)  # its text is also what a request is answered with
+        return CANNOT
     except SergasError as error:
         print(error, file=sys.stderr)
         return CANNOT

@@ -14,7 +14,7 @@ read again, and returns the sources that it has here, which may be none.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.core.monitoring import MonitoringMetric
 from pytest_sergas.core.series import Labels
+from pytest_sergas.errors import ConfigurationError, gathered
 
 GROUP = "pytest_sergas.collectors"
 
@@ -94,13 +95,33 @@ class Context:
 Factory = Callable[[Context], Sequence[Source]]
 
 
-def find_all(context: Context) -> Iterator[Source]:
+def find_all(context: Context) -> list[Source]:
     """Return the sources of all entry points that the configuration has not switched off, by name.
 
     Raises:
-        ConfigurationError: what the configuration says about a collector cannot be used.
+        ConfigurationError: listing every fault of all of them: what the configuration says about a collector cannot
+            be used, or one that is installed cannot be made.
     """
+    made: list[Source] = []
+    faults: list[str] = []
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.name not in context.settings.disabled:
-            factory: Factory = entry.load()
-            yield from factory(context)
+            with gathered(faults):
+                made += _make(entry, context)
+    if faults:
+        raise ConfigurationError(tuple(faults))
+    return made
+
+
+def _make(entry: importlib.metadata.EntryPoint, context: Context) -> list[Source]:
+    try:
+        factory: Factory = entry.load()
+        return list(factory(context))
+    except ConfigurationError:
+        raise
+    except Exception as error:  # the edge of a stranger's factory
+        text = (
+            f"[collect]: the collector {entry.name!r} ({entry.value}) cannot be made: {type(error).__name__}: {error}; "
+            f"repair it, or switch it off with disabled = [{entry.name!r}]"
+        )
+        raise ConfigurationError((text,)) from error

@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
-from pytest_sergas.engine import schema
+from pytest_sergas.engine import room, schema
 from pytest_sergas.errors import StoreError
 
 LOG = logging.getLogger(__name__)
@@ -232,7 +232,8 @@ class Store:
         self._failures += 1
         for _, change in reversed(staged):
             change.undo()
-        text = f"the store {self._name} cannot be written: {error}; nothing of this was stored"
+        reason = room.why_full(self._writer, self.path) if room.is_full(error) else error
+        text = f"the store {self._name} cannot be written: {reason}; nothing of this was stored"
         LOG.error("%s", text)
         for job, _ in staged:
             if not job.answer.done():

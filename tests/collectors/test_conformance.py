@@ -111,4 +111,4 @@ def test_interval_and_timeout_are_those_of_the_configuration(tmp_path: Path) -> 
 
 
 def test_sources_that_are_configured_the_same_are_the_same(everything: Context) -> None:
-    assert list(find_all(everything)) == list(find_all(everything))
+    assert find_all(everything) == find_all(everything)

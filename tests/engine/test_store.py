@@ -188,8 +188,10 @@ async def test_store_that_is_full_says_so_and_goes_on_when_there_is_room(path: P
     with pytest.raises(StoreError) as caught:
         await store.change(lambda: Change(fill))
 
-    text = f"the store {path} cannot be written: database or disk is full; nothing of this was stored"
-    assert str(caught.value) == text
+    assert str(caught.value) == (
+        f"the store {path} cannot be written: it would be larger than 1 MiB, which max_store_mib allows; delete "
+        "groups, give them a time to live, keep fewer runs, or raise it and start again; nothing of this was stored"
+    )
     assert await store.write(insert("small")) == 1
     await store.close()
 

@@ -75,7 +75,7 @@ def test_without_a_store_or_a_place_there_is_no_copy(
 
     assert cli.main(["backup", *arguments]) == 2
 
-    assert capsys.readouterr().err == f"{text.format(here=here)}\n"
+    assert capsys.readouterr().err == f"sergas: {text.format(here=here)}\n"
     assert not (here / "x.db").exists()
     assert list(here.glob("*.part")) == []
 

@@ -105,7 +105,7 @@ def test_second_sidecar_on_one_store_is_refused(tmp_path: Path) -> None:
     with sidecar(tmp_path) as server:
         assert refusal(tmp_path) == (
             2,
-            f"another sidecar uses the store {tmp_path}/sergas.db; stop it, or give this one another file\n",
+            f"sergas: another sidecar uses the store {tmp_path}/sergas.db; stop it, or give this one another file\n",
         )
         assert push(server.url, JOB, b"m 1\n").status == 200
 

@@ -261,7 +261,7 @@ def test_second_sidecar_on_one_store_is_refused(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert done.stderr == (
-        f"another sidecar uses the store {tmp_path / 'sergas.db'}; stop it, or give this one another file\n"
+        f"sergas: another sidecar uses the store {tmp_path / 'sergas.db'}; stop it, or give this one another file\n"
     )
 
 
