@@ -2,7 +2,8 @@
 
 All servers run at once and are asked in turns, so that a disturbance hits each of them. The Pushgateway is filled with
 its consistency check off, which takes seconds instead of minutes, and then started with it, as it is by default.
-What the disk costs is measured in between and named: a push cannot be faster than one fsync.
+What the disk costs is measured in between and named: a push cannot be faster than one fsync. The bounds are for a quiet
+machine of two cores whose fsync takes 0.2 ms.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from statistics import median
 
 import pytest
 
-from tests.benchmarks.pushers import Latencies, push_at_once, push_in_turn, scrape
+from tests.benchmarks.pushers import GAUGES, Latencies, push_at_once, push_in_turn, scrape
 from tests.benchmarks.runs import show
 from tests.servers.process import server
 from tests.servers.sidecar import Sidecar, sidecar
@@ -26,12 +27,16 @@ from tests.servers.tools import find
 
 pytestmark = pytest.mark.performance(timeout=900)  # filling takes minutes on a machine that is busy
 
-SIZES = (10, 1_000, 5_000, 20_000)
+SIZES = (10, 1_000, 4_000, 5_000, 20_000)
 REAL_SIZES = (10, 4_000)
 ROUNDS = 60
 BLOCK = 10  # pushes; short, so that a disturbance hits every server
 SERIES = 5
 CLIENTS = 32
+# Every pushed series is read by a rule, and so is in the index of labels and in the history.
+RULES = "groups:\n- name: shop\n  rules:\n" + "".join(
+    f"  - alert: Shop_{name}\n    expr: shop_{name} > 1e9\n" for name in GAUGES
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +105,11 @@ def test_push_costs_the_same_at_any_number_of_groups(
         ("", "median ms", "p99 ms", "max ms"),
         *((name, f"{of.median_ms:.2f}", f"{of.percentile_ms(99):.2f}", f"{of.max_ms:.1f}") for name, of in rows),
     )
+    assert all(found.median_ms <= 1.0 for found in mine.values())
+    assert all(found.percentile_ms(99) <= 5.0 for found in mine.values())
     assert mine[5_000].median_ms <= 1.3 * mine[10].median_ms
-    assert theirs[4_000].median_ms >= 50 * (mine[5_000].median_ms - median(disk_ms))
-    assert mine[10].median_ms - median(disk_ms) <= 1.5 * theirs[10].median_ms
-    assert all(found.median_ms - median(disk_ms) <= 1.0 for found in mine.values())
+    assert theirs[4_000].median_ms >= 50 * mine[4_000].median_ms
+    assert mine[10].median_ms <= 1.5 * theirs[10].median_ms
 
 
 def test_many_clients_share_the_cost_of_the_disk(ours: Mapping[int, Sidecar], real: Mapping[int, str]) -> None:
@@ -113,12 +119,11 @@ def test_many_clients_share_the_cost_of_the_disk(ours: Mapping[int, Sidecar], re
     rows = [(f"sidecar, {size} groups", *found) for size, found in mine.items()]
     rows += [(f"Pushgateway, {size} groups", *found) for size, found in theirs.items()]
     show(
-        f"{CLIENTS} clients (bound for a quiet machine of two cores: 4000/s)",
+        f"{CLIENTS} clients (bound 4000/s)",
         ("", "pushes/s", "median ms", "p99 ms"),
         *((name, f"{rate:.0f}", f"{of.median_ms:.1f}", f"{of.percentile_ms(99):.1f}") for name, of, rate in rows),
     )
-    assert mine[5_000][1] >= 20 * theirs[4_000][1]
-    assert mine[20_000][1] >= mine[10][1] / 2
+    assert all(rate >= 4_000 for _, rate in mine.values())
 
 
 def test_scrapes_hardly_delay_pushes(ours: Mapping[int, Sidecar]) -> None:
@@ -144,33 +149,34 @@ def test_scrapes_hardly_delay_pushes(ours: Mapping[int, Sidecar]) -> None:
         ("push", f"{found.median_ms:.2f}", f"{found.percentile_ms(99):.2f}", f"{found.max_ms:.1f}"),
         ("scrape (bound 25)", f"{median(taken):.1f}", "", f"{max(taken):.1f}"),
     )
-    assert median(taken) <= 50 * found.median_ms
+    assert found.percentile_ms(99) <= 10
+    assert median(taken) <= 25
 
 
-def test_memory_for_a_series_and_time_to_start(ours: Mapping[int, Sidecar], tmp_path: Path) -> None:
-    idle_mib, full_mib = (_memory_mib(ours[size]) for size in (SIZES[0], SIZES[-1]))
-    series_kib = 1024 * (full_mib - idle_mib) / (SIZES[-1] * SERIES)
-    starts = {}
-    for size in (SIZES[0], SIZES[-1]):
-        with sidecar(tmp_path, "--store", f"{size}.db") as running:
+def test_memory_for_a_series_and_time_to_start(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, encoding="utf-8")
+    few, many = SIZES[0], SIZES[-1]
+    used_mib, starts = {}, {}
+    for size in (few, many):
+        options = ("--store", f"{size}.db")
+        with sidecar(tmp_path, *options, config='[rules]\nfiles = ["shop.yml"]\n') as running:
             push_at_once(running.url, range(size), clients=CLIENTS, count=max(size, CLIENTS))
+            used_mib[size] = _memory_mib(running)
         started_s = time.perf_counter()
-        with sidecar(tmp_path, "--store", f"{size}.db", name="again"):
+        with sidecar(tmp_path, *options, name="again"):
             starts[size] = time.perf_counter() - started_s
+    series_kib = 1024 * (used_mib[many] - used_mib[few]) / (many * SERIES)
 
     show(
-        "memory and start",
+        "memory and start, with a rule for every series",
         ("", "MiB", "KiB a pushed series", "seconds until ready"),
-        (f"{SIZES[0]} groups", f"{idle_mib:.1f} (bound 60)", "", f"{starts[SIZES[0]]:.2f} (bound 1)"),
-        (
-            f"{SIZES[-1]} groups",
-            f"{full_mib:.1f}",
-            f"{series_kib:.2f} (bound 1.25)",
-            f"{starts[SIZES[-1]]:.2f} (bound 2)",
-        ),
+        (f"{few} groups", f"{used_mib[few]:.1f} (bound 60)", "", f"{starts[few]:.2f} (bound 1)"),
+        (f"{many} groups", f"{used_mib[many]:.1f}", f"{series_kib:.2f} (bound 1.25)", f"{starts[many]:.2f} (bound 2)"),
     )
-    assert idle_mib <= 60
+    assert used_mib[few] <= 60
     assert series_kib <= 1.25
+    assert starts[few] <= 1
+    assert starts[many] <= 2
 
 
 def _memory_mib(running: Sidecar) -> float:

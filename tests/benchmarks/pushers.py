@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from urllib.parse import urlsplit
 
+GAUGES = ("orders", "errors", "queue_length", "latency_seconds", "last_success")
+
 _PATIENCE_S = 120.0
 _RECEIVED = 65_536
 _TAKEN = (b"HTTP/1.1 200", b"HTTP/1.1 202")  # the latter from a Pushgateway that checks nothing
@@ -36,10 +38,9 @@ class Latencies:
 
 def body(value: float) -> bytes:
     """Return five gauges, with types and help as clients send them."""
-    names = ("orders", "errors", "queue_length", "latency_seconds", "last_success")
     return b"".join(
         f"# HELP shop_{name} What the shop has of {name}.\n# TYPE shop_{name} gauge\nshop_{name} {value}\n".encode()
-        for name in names
+        for name in GAUGES
     )
 
 
