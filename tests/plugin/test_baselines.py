@@ -92,6 +92,14 @@ def test_too_little_history_passes_says_so_and_grows(
     assert samples(path) == [*[1.0] * 6, 1.3]
 
 
+def test_a_comparison_takes_at_least_three_attempts(suite: pytest.Pytester, run: Run) -> None:
+    keep(suite)
+    mark = '@pytest.mark.performance(max_regression="20%", budget_attempts=1)'
+    suite.makepyfile(test_it=saying(", ".join([SLOWER] * 3), mark))
+
+    assert attempts(run().tests["test_one"]) == ["over_budget"] * 3
+
+
 def test_record_names_the_machine_that_history_is_kept_for(suite: pytest.Pytester, run: Run) -> None:
     suite.makepyfile(test_it=saying(STEADY, MARK))
 

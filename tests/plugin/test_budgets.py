@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -150,6 +151,22 @@ def test_filter_that_allows_a_failure_still_does(suite: pytest.Pytester, run: Ru
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param("ConnectionRefusedError", ["over_budget", "failed", "flaky"], id="one of them"),
+        pytest.param("ValueError", ["over_budget", "failed"], id="another"),
+    ],
+)
+def test_retry_on_keeps_its_word_on_failures_and_none_on_budgets(
+    suite: pytest.Pytester, run: Run, error: str, expected: list[str]
+) -> None:
+    marks = "@pytest.mark.performance(max_duration=2, retries=1, retry_on=[ConnectionError])"
+    suite.makepyfile(saying(f"{SLOW}, {FAST}, {FAST}", marks, f"    if len(said) == 2: raise {error}('no')"))
+
+    assert attempts(run().tests["test_one"]) == expected
+
+
 def test_memory_over_its_budget_is_not_repeated(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         """
@@ -241,6 +258,37 @@ def test_failure_text_stands_in_the_record_and_on_the_terminal(suite: pytest.Pyt
     assert "over budget: test_it.py::test_one\n       max_duration = 2, used 3 s (150%)\n" in ran.text
 
 
+@pytest.mark.parametrize(
+    ("budget_attempts", "expected"),
+    [
+        pytest.param(1, "the attempt used", id="one attempt"),
+        pytest.param(3, "the median of the attempts used", id="several"),
+    ],
+)
+def test_cpu_that_a_call_really_used_is_judged(
+    pytester: pytest.Pytester, run: Run, budget_attempts: int, expected: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest, time
+
+        @pytest.mark.unit(max_cpu=0.01, budget_attempts={budget_attempts})
+        def test_one():
+            end_s = time.process_time() + 0.05
+            while time.process_time() < end_s: pass
+        """
+    )
+
+    test = run().tests["test_one"]
+
+    assert attempts(test) == ["over_budget"] * budget_attempts
+    headline = (
+        rf"BudgetExceeded: over budget: max_cpu = 0\.01 \(seconds\), and {expected} [\d.]+ ms, [\d.]+ ms or \d+% more"
+    )
+    assert re.fullmatch(headline, test["message"].splitlines()[0])
+    assert test["extra"]["measured"]["cpuSeconds"] >= 0.05
+
+
 def test_budget_use_is_recorded_for_a_test_that_passed(suite: pytest.Pytester, run: Run) -> None:
     suite.makepyfile(saying(FAST, "@pytest.mark.performance(max_duration=2, max_cpu=4, max_memory_mb=8)"))
 
@@ -251,17 +299,37 @@ def test_budget_use_is_recorded_for_a_test_that_passed(suite: pytest.Pytester, r
     }
 
 
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [("0", "0"), ("-1", "-1"), ("float('nan')", "nan"), ("'20'", "'20'"), ("True", "True")],
-)
-def test_budget_that_is_none_is_refused(pytester: pytest.Pytester, run: Run, given: str, shown: str) -> None:
-    pytester.makepyfile(test_it=f"import pytest\n@pytest.mark.unit(max_duration={given})\ndef test_one(): pass")
+SECONDS = "allowed: seconds, more than 0 and at most 31622400"
+MIB = "allowed: MiB, more than 0 and at most 1000000000"
+ALLOWED = {"max_duration": SECONDS, "max_cpu": SECONDS, "max_memory_mb": MIB}
+
+
+@pytest.mark.parametrize("budget", ALLOWED)
+def test_budget_of_a_marker_that_is_none_is_refused(pytester: pytest.Pytester, run: Run, budget: str) -> None:
+    given = {"0": "0", "-1": "-1", "float('nan')": "nan", "'20'": "'20'", "'20 %%'": "'20 %%'", "True": "True"}
+    tests = [f"@pytest.mark.unit({budget}={value})\ndef test_{number}(): pass\n" for number, value in enumerate(given)]
+    pytester.makepyfile(test_it="import pytest\n" + "".join(tests))
 
     result = run(record=False).result
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        f"test_it.py::test_one: @pytest.mark.unit(max_duration={shown}): "
-        "allowed: seconds, more than 0 and at most 31622400"
-    ) in result.stderr.str()
+    assert re.findall(r"^  (.*)$", result.stderr.str(), re.MULTILINE) == [
+        f"test_it.py::test_{number}: @pytest.mark.unit({budget}={shown}): {ALLOWED[budget]}"
+        for number, shown in enumerate(given.values())
+    ]
+
+
+def test_budget_of_a_type_that_is_none_is_refused(pytester: pytest.Pytester, run: Run) -> None:
+    given = {"unit": "0", "smoke": "-1", "load": "nan", "e2e": "'20'", "stress": "'20 %%'"}
+    tables = [f"[types.{name}]\n" + "".join(f"{key} = {value}\n" for key in ALLOWED) for name, value in given.items()]
+    pytester.makefile(".toml", sergas="".join(tables))
+    pytester.makepyfile(test_it="def test_one(): pass")
+
+    result = run(record=False).result
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert re.findall(r"^  (.*)$", result.stderr.str(), re.MULTILINE) == [
+        f"sergas.toml: [types.{name}] {budget} = {value}: {allowed}"
+        for name, value in given.items()
+        for budget, allowed in ALLOWED.items()
+    ]

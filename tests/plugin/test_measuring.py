@@ -278,7 +278,10 @@ def test_one_switch_turns_it_off(pytester: pytest.Pytester, run: Run) -> None:
     assert "note: budgets are not judged, because measure = false\n" in ran.text
 
 
-def test_memory_budget_that_cannot_be_measured_ends_the_run(pytester: pytest.Pytester, run: Run) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "with workers"])
+def test_memory_budget_that_cannot_be_measured_ends_the_run(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
     # No kernel is without all of it, so both doors are closed.
     pytester.makeconftest(
         """
@@ -294,7 +297,7 @@ def test_memory_budget_that_cannot_be_measured_ends_the_run(pytester: pytest.Pyt
     )
     pytester.makepyfile("import pytest\n@pytest.mark.unit(max_memory_mb=5)\ndef test_one(): pass")
 
-    result = run(record=False).result
+    result = run(*workers, record=False).result
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert (
