@@ -146,3 +146,14 @@ def test_key_names_another_file(
     assert main(["baseline"]) == 0
 
     assert f"{tmp_path / 'kept' / 'h.json'}: nothing yet" in capsys.readouterr().out
+
+
+def test_cache_that_is_switched_off_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["baseline"]) == 2
+
+    assert capsys.readouterr().err == ("sergas: pytest's cache is switched off here; name the file with --history\n")

@@ -107,3 +107,14 @@ def test_nothing_is_said_where_nothing_has_run(
 
     path = tmp_path / ".pytest_cache" / "d" / "sergas" / "results.json"
     assert capsys.readouterr().out.endswith(f"{path}: nothing yet; runs with pytest's cache fill it\n")
+
+
+def test_cache_that_is_switched_off_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["flaky"]) == 2
+
+    assert capsys.readouterr().err == ("sergas: pytest's cache is switched off here; name the file with --results\n")

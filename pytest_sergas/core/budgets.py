@@ -266,8 +266,10 @@ def _headline(finding: Finding, attempts: int) -> str:
         return f"over budget: {allowed} (MiB), and the call added {used} at its peak, {over}"
     verb = "took" if finding.budget is Budget.DURATION else "used"
     by = "the median of the attempts" if attempts > 1 else "the attempt"
+    if use.used <= use.allowed and finding.budget is Budget.CPU:
+        return f"over budget: {allowed} (seconds), and the attempt used more; {by} used {used}"
     if use.used <= use.allowed:
-        return f"over budget: {allowed} (seconds), and the attempt's wall time is more; {by} {verb} {used} undisturbed"
+        return f"over budget: {allowed} (seconds), and the attempt's wall time is more; {by} took {used} undisturbed"
     return f"over budget: {allowed} (seconds), and {by} {verb} {used}, {over}"
 
 

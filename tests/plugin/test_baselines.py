@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sergas.core.baselines import Sample, from_json, to_json
-from pytest_sergas.plugin.baselines import machine
+from pytest_sergas.plugin.baselines import change, machine, read
 from tests.plugin.conftest import Run
 from tests.plugin.test_budgets import CONFTEST, attempts, saying
 
@@ -186,6 +186,28 @@ def test_samples_from_the_future_are_not_compared_with(suite: pytest.Pytester, r
         f"history: {path}: 7 samples are from the future and left out; is the clock right?",
     ]
     assert samples(path) == [1.3]
+
+
+def test_one_sample_from_the_future_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    path.write_bytes(to_json({"cpu": {NAME: (Sample(time.time() + 10 * 86_400, 1.0),)}}))
+
+    assert read(path).note == f"history: {path}: 1 sample is from the future and left out; is the clock right?"
+
+
+def test_history_whose_directory_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "history.json"
+
+    assert change(path, dict) == [f"history: {path} cannot be written: File exists"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where else nobody at all can write is not known")
+def test_history_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    path.symlink_to("/proc/nowhere/history.json")
+
+    assert change(path, dict) == [f"history: {path} cannot be written: No such file or directory"]
 
 
 def test_history_that_is_corrupt_starts_anew(suite: pytest.Pytester, run: Run) -> None:

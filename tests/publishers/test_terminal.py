@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import Outcome, Refusal, TestType
 from pytest_sergas.core.text import columns
 from pytest_sergas.publishers import Segment
@@ -100,6 +101,33 @@ def test_many_flaky_tests_are_counted_beyond_ten() -> None:
 
 def test_finer_kinds_of_failure_are_said() -> None:
     assert "failed: 1 error, 1 crashed" in shown(record("a", Outcome.ERROR), record("b", Outcome.CRASHED))
+
+
+@pytest.mark.parametrize(
+    ("use", "line"),
+    [
+        (Use("max_memory_mb", 150.25, 100.0), "max_memory_mb = 100, used 150.2 MiB (150%)"),
+        (Use("max_cpu", 1.5, 1.0), "max_cpu = 1, used 1.5 s (150%)"),
+        (Use("max_regression", 0.5, 0.2), "max_regression = 20%, took 50% more than in earlier runs"),
+    ],
+)
+def test_budget_that_was_exceeded_is_shown_with_what_was_used(use: Use, line: str) -> None:
+    measured = Measurement("wall", 1.0, 1.0, 1.0, uses=(use, Use("max_duration", 1.0, 2.0)))
+    text = shown(record("a.py::b", attempt(Outcome.OVER_BUDGET, measured=measured)), slowest=0)
+
+    assert text.splitlines()[-2:] == ["over budget: a.py::b", f"       {line}"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"), [(Outcome.OVER_BUDGET, "over budget"), (Outcome.QUARANTINED, "quarantined")]
+)
+def test_many_tests_are_counted_beyond_ten(outcome: Outcome, label: str) -> None:
+    tests = [record(f"a.py::t{index}", Outcome.FAILED)._replace(outcome=outcome) for index in range(13)]
+
+    lines = shown(*tests, slowest=0).splitlines()
+
+    assert sum(line.startswith(f"{label}: a.py::t") for line in lines) == 10
+    assert lines[-1] == f"{label}: and 3 more"
 
 
 def test_reason_for_an_early_end_is_said() -> None:
