@@ -74,7 +74,7 @@ class _Tester:
     faults: list[str] = field(default_factory=list)
 
     def try_all(self) -> dict[str, Tried]:
-        """Return node id → its trials."""
+        """Return node id → its trials, of the tests that could be tried."""
         tried = dict.fromkeys(self.seconds, Tried())
         wanted = {name: trials(seconds) for name, seconds in self.seconds.items()}
         for number in range(max(wanted.values())):
@@ -88,7 +88,7 @@ class _Tester:
                 if name not in found:  # skipped, for once
                     break
                 tried[name] = replace(tried[name], alone=tried[name].alone.and_one(passed=found[name]))
-        return tried
+        return {name: one for name, one in tried.items() if one != Tried()}
 
     def _run(self, order: Sequence[str]) -> dict[str, bool]:
         """Run tests in this order; return node id → whether it passed."""

@@ -169,3 +169,54 @@ def test_run_that_was_stopped_is_followed_by_no_trial(suite: pytest.Pytester, ru
     ran = run("--sergas-detect-flaky", "-x")
 
     assert (notes(ran), times(suite, "test_steady")) == ([], 1)
+
+
+POLLUTED = """
+import json, pathlib, pytest
+
+STATE = []
+
+def note(name):
+    with pathlib.Path("orders").open("a") as file:
+        file.write(name)
+
+@pytest.mark.unit
+def test_polluter(times):
+    STATE.append(1)
+    note("p")
+
+@pytest.mark.unit
+def test_victim(times):
+    note("v")
+    assert times == 1 or not STATE  # the run before the trials passes, in this order too
+"""
+
+
+def test_test_that_fails_behind_another_one_is_tried_in_both_orders(suite: pytest.Pytester, run: Run) -> None:
+    # Chance has a seed, so that both orders are among six.
+    seeded = "import random\nfrom pytest_sergas.plugin import detection as plugin\nplugin.random = random.Random(7)\n"
+    suite.makeconftest(CONFTEST.replace('float("inf"), 3', 'float("inf"), 6') + seeded)
+    suite.makepyfile(test_new=POLLUTED)
+
+    (note,) = notes(run("--sergas-detect-flaky"))
+
+    orders = (suite.path / "orders").read_text()
+    together = [orders[place : place + 2] for place in range(2, 14, 2)]
+    assert set(together) == {"pv", "vp"}
+    assert note.endswith(f": failed {together.count('pv')} of 6 times in random order, 0 of 6 times alone")
+
+
+def test_trial_that_does_not_end_is_said_once_and_tells_nothing(suite: pytest.Pytester, run: Run) -> None:
+    hasty = "from pytest_sergas.plugin import detection as plugin\nplugin._SPARE_S, plugin._TIMES = 0.01, 0.0\n"
+    suite.makeconftest(CONFTEST + hasty)
+    suite.makepyfile(test_new="import pytest\n@pytest.mark.unit\ndef test_steady(times): pass\n")
+
+    assert notes(run("--sergas-detect-flaky")) == ["detect-flaky: a trial did not end within 0 s"]
+
+
+def test_several_steady_tests_are_counted(suite: pytest.Pytester, run: Run) -> None:
+    suite.makepyfile(
+        test_new="import pytest\n@pytest.mark.unit\n@pytest.mark.parametrize('n', [1, 2])\ndef test_steady(n): pass\n"
+    )
+
+    assert notes(run("--sergas-detect-flaky")) == ["detect-flaky: 2 tests were tried, and steady"]
