@@ -314,12 +314,15 @@ async def test_fastapi_application_answers() -> None:
         warnings.filterwarnings("ignore", message="(?s).*on_event is deprecated", category=DeprecationWarning)
         names = await execute(FASTAPI)
 
+    system = names["monitoring_system"]
     with served(names["app"]) as url:
+        assert system.is_running
         async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
             answers = await asyncio.gather(*(client.get("/health") for _ in range(20)))
             health = (await client.get("/health")).json()
             metrics = await client.get("/metrics")
 
+    assert not system.is_running
     assert all(answer.status_code == 200 and float(answer.headers["X-Process-Time"]) > 0 for answer in answers)
     assert list(health) == ["status", "component", "message", "details"]
     assert health["component"] == "overall_system"
