@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -17,7 +18,10 @@ from pytest_sergas import (
     RedisHealthCheck,
     SystemHealthCheck,
 )
+from tests.servers.gateways import answering
 from tests.servers.postgresql import PASSWORD, postgresql
+from tests.servers.redis import PASSWORD as REDIS_PASSWORD
+from tests.servers.redis import redis
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +59,30 @@ async def test_database_is_checked_by_its_connection_string_whose_password_is_ne
     for text in (repr(provider), repr(alive), repr(dead)):
         assert PASSWORD not in text
         assert server.url_with_password not in text
+
+
+async def test_address_that_answers_is_healthy() -> None:
+    with answering() as server:
+        provider = HTTPHealthCheck(f"{server.url}/health", name="shop")
+        checker = HealthChecker()
+        checker.add_provider(provider)
+        results = await checker.check_all_health()
+
+    assert results["shop"].status is HealthStatus.HEALTHY
+    assert [request.path for request in server.received] == ["/health"]
+
+
+async def test_redis_is_checked_by_its_url_whose_password_is_never_shown(tmp_path: Path) -> None:
+    checker = HealthChecker()
+    with redis(tmp_path) as server:
+        provider = RedisHealthCheck(server.url.replace("//", f"//:{quote(REDIS_PASSWORD)}@"))
+        checker.add_provider(provider)
+        results = await checker.check_all_health()
+
+    assert results["RedisHealthCheck"].status is HealthStatus.HEALTHY
+    for text in (repr(provider), repr(results)):
+        assert REDIS_PASSWORD not in text
+        assert quote(REDIS_PASSWORD) not in text
 
 
 async def test_sqlite_is_a_database_too(tmp_path: Path) -> None:
