@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,32 @@ def test_file_is_valid_by_the_schema_of_its_system(schema: str, file: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def commands(part: Any) -> Iterator[str]:
+    """Yield every command of a pipeline, wherever it stands."""
+    if isinstance(part, dict):
+        for key, inner in part.items():
+            yield from inner if key == "script" else [inner] if key == "run" else commands(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from commands(inner)
+
+
+@pytest.mark.parametrize("file", ["github-actions.yml", "gitlab-ci.yml"])
+def test_options_of_a_pipeline_exist(file: str) -> None:
+    document = yaml.safe_load((EXAMPLES / "pipelines" / file).read_text("utf-8"))
+    ours = [shlex.split(command) for command in commands(document)]
+    ours = [words for words in ours if words[0] in {"pytest", "sergas"}]
+
+    assert {words[0] for words in ours} == {"pytest", "sergas"}
+    for program, *rest in ours:
+        asked = [program] if program == "pytest" else [program, rest[0]]
+        module = ["-m", "pytest"] if program == "pytest" else ["-m", "pytest_sergas", rest[0]]
+        done = subprocess.run([sys.executable, *module, "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, asked
+        known = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout))
+        assert {word.partition("=")[0] for word in rest if word.startswith("-")} <= known, asked
 
 
 def test_deployment_gives_the_store_one_owner_and_probes_what_an_orchestrator_should() -> None:

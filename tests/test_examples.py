@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,19 @@ pytestmark = pytest.mark.integration
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROJECTS = sorted(file.parent.name for file in EXAMPLES.glob("*/pyproject.toml"))
 TEN_TYPES = EXAMPLES / "ten_types"
+SPECIFICATION = Path(__file__).parent / "specification" / "specification.md"
+SECTIONS = {
+    "Basic Setup": "basic_setup",
+    "Custom Tests": "custom_tests",
+    "Custom Metrics": "custom_metrics",
+    "Custom Alert Rules": "custom_alert_rules",
+    "Health Checker": "health_checks",
+    "Configuration": "configuration",
+    "API Endpoints": "api_endpoints",
+    "Deployment": "deploy",
+    "Integration with FastAPI": "fastapi_app",
+    "Integration with Existing Test Frameworks": "existing_frameworks",
+}
 # What the surrounding run says to pytest and its plugins is not meant for the examples.
 INHERITED = ("PYTEST_ADDOPTS", "PYTEST_TIMEOUT", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS", "PROMETHEUS_GATEWAY")
 ENVIRON = {name: value for name, value in os.environ.items() if name not in INHERITED}
@@ -35,8 +49,12 @@ def recorded(project: Path, file: Path, *arguments: str) -> list[dict[str, Any]]
     return list(json.loads(file.read_text("utf-8"))["results"]["tests"])
 
 
-def test_there_is_an_example() -> None:
-    assert "ten_types" in PROJECTS
+def test_sections_of_the_specification_have_an_example_each() -> None:
+    headings = re.findall(r"^#{2,4} (?:\d\. )?(.+)$", SPECIFICATION.read_text("utf-8"), re.MULTILINE)
+
+    assert SECTIONS.keys() <= set(headings)
+    assert set(PROJECTS) == {*SECTIONS.values(), "ten_types"} - {"deploy"}
+    assert (EXAMPLES / SECTIONS["Deployment"] / "Dockerfile").is_file()
 
 
 @pytest.mark.parametrize("project", PROJECTS)
