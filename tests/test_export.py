@@ -86,7 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sergas.toml").write_text(CONFIG, encoding="utf-8")
     for name in ("tokens", "scrape-password", "mail-password", "webhook-url"):
         (tmp_path / name).write_text("http://secret.example", encoding="utf-8")
-    (tmp_path / "own.yml").write_text("groups: []\n", encoding="utf-8")
+    (tmp_path / "own.yml").write_text(RULES, encoding="utf-8")
     return tmp_path
 
 
@@ -119,6 +119,7 @@ def test_prometheus_file_is_taken_by_promtool_and_has_every_target(project: Path
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(f"Checking {project / 'own.yml'}\n  SUCCESS: 1 rules found") == 1
 
 
 def test_places_may_be_others_for_prometheus_than_for_us(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,21 +292,38 @@ group_wait = 0
 group_interval = 1
 cooldown = 0
 """
-PUSHES = {"/metrics/job/shop/shop/berlin": "orders 3\n", "/metrics/job/shop/shop/paris": "orders 7\n"}
+# What is each one's own: moments, addresses, what tells groups and alerts apart; and why one ended, which ours says.
+OWN = {"startsAt", "endsAt", "generatorURL", "fingerprint", "externalURL", "groupKey", "reason"}
 
 
-def push(url: str) -> None:
-    for path, body in PUSHES.items():
-        request = urllib.request.Request(f"{url}{path}", body.encode(), method="PUT")
+def push(url: str, **orders: int) -> None:
+    for shop, number in orders.items():
+        request = urllib.request.Request(
+            f"{url}/metrics/job/shop/shop/{shop}", f"orders {number}\n".encode(), method="PUT"
+        )
         with urllib.request.urlopen(request, timeout=60):
             pass
 
 
-def received(receiver: Answering) -> list[Any]:
-    """Return the alerts of the first message, without their moments and addresses."""
-    until(lambda: receiver.received, "the receiver was told", deadline_s=60)
-    message = json.loads(receiver.received[0].body)
-    return [(message["status"], alert["status"], alert["labels"], alert["annotations"]) for alert in message["alerts"]]
+def told(receiver: Answering, status: str) -> Any:
+    """Return the first message of a status, without what is each one's own."""
+
+    def found() -> list[Any]:
+        messages = [json.loads(request.body) for request in receiver.received]
+        return [message for message in messages if message["status"] == status]
+
+    until(found, f"the receiver was told: {status}", deadline_s=60)
+    message = found()[0]
+    alerts = [{key: value for key, value in alert.items() if key not in OWN} for alert in message["alerts"]]
+    return {**{key: value for key, value in message.items() if key not in OWN}, "alerts": alerts}
+
+
+def begins_and_ends(url: str, receiver: Answering) -> list[Any]:
+    """Let an alert fire and end, and return what the receiver got."""
+    push(url, berlin=3, paris=7)
+    firing = told(receiver, "firing")
+    push(url, berlin=9)
+    return [firing, told(receiver, "resolved")]
 
 
 def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
@@ -316,14 +334,12 @@ def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
     with answering() as ours, answering() as theirs, pushgateway(tmp_path) as gateway, reserved_port() as port:
         config = MOVING.replace("WEBHOOK", f"{ours.url}/alerts")
         with sidecar(tmp_path, "--store", ":memory:", config=config) as running:
-            push(running.url)
-            from_ours = received(ours)
+            from_ours = begins_and_ends(running.url, ours)
 
         (tmp_path / "sergas.toml").write_text(MOVING.replace("WEBHOOK", theirs.url), encoding="utf-8")
         target = gateway.url.removeprefix("http://")
         exported("prometheus", "--target", target, "--alertmanager", f"127.0.0.1:{port}")
         exported("alertmanager")
-        push(gateway.url)
         manager = Controlled(
             [
                 find("prometheus-alertmanager", "apt-get install prometheus-alertmanager, or make test"),
@@ -344,16 +360,23 @@ def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
                 "--web.listen-address=127.0.0.1:0",
             ]
             with server(command, tmp_path / "prometheus.log"):
-                from_theirs = received(theirs)
+                from_theirs = begins_and_ends(gateway.url, theirs)
         finally:
             manager.kill()
 
     assert from_ours == from_theirs
+    labels = {"alertname": "FewOrders", "job": "shop", "severity": "error", "shop": "berlin"}
+    annotations = {"summary": "only 3 orders in berlin"}
     assert from_ours == [
-        (
-            "firing",
-            "firing",
-            {"alertname": "FewOrders", "job": "shop", "severity": "error", "shop": "berlin"},
-            {"summary": "only 3 orders in berlin"},
-        )
+        {
+            "receiver": "webhook",
+            "status": status,
+            "alerts": [{"status": status, "labels": labels, "annotations": annotations}],
+            "groupLabels": {"job": "shop"},
+            "commonLabels": labels,
+            "commonAnnotations": annotations,
+            "version": "4",
+            "truncatedAlerts": 0,
+        }
+        for status in ("firing", "resolved")
     ]
