@@ -411,8 +411,16 @@ def _series(group: Group) -> int:
 def _time_pieces(labels: Mapping[str, str], pushed_s: float, failed_s: float) -> dict[str, Piece]:
     text = GroupWriter(labels).labels(())
     series = (f"{{{text}}}".encode(),)
+    # A time that is 0, for never, was written with the other one.
     return {
-        name: Piece(name, "gauge", _TIMES[name], value, f"{name}{{{text}}} {number(value)}\n".encode(), series)
+        name: Piece(
+            name,
+            "gauge",
+            _TIMES[name],
+            value or pushed_s or failed_s,
+            f"{name}{{{text}}} {number(value)}\n".encode(),
+            series,
+        )
         for name, value in ((PUSHED, pushed_s), (FAILED, failed_s))
     }
 

@@ -45,6 +45,19 @@ def test_durations_of_the_sidecar_order_the_run(pytester: pytest.Pytester, run: 
     assert not list(pytester.path.glob("http*")), "the URL was taken for a file"
 
 
+def test_sidecar_takes_what_is_pushed_to_a_pushgateway(pytester: pytest.Pytester, run: Run, tmp_path: Path) -> None:
+    pytester.makepyfile(test_a=f"import pytest\npytestmark = pytest.mark.unit\n{TESTS}")
+    pytester.makefile(".toml", sergas='project = "shop"\n')
+    with sidecar(tmp_path) as served:
+        ran = run("--sergas-push", served.url)
+
+        page = ask(served.url, "/metrics").text
+
+    assert ran.document is not None
+    assert "notes" not in ran.document["results"]["extra"]
+    assert 'sergas_tests{instance="",job="shop",outcome="passed",type="unit"} 3' in page.splitlines()
+
+
 def test_own_durations_come_before_those_of_the_sidecar(tmp_path: Path) -> None:
     from pytest_sergas.config import load
     from pytest_sergas.core.durations import Duration

@@ -265,6 +265,32 @@ def test_client_certificate_is_required(tmp_path: Path) -> None:
         assert ask(running.url, NOWHERE, context=context).status == 404
 
 
+def test_handshake_below_the_lowest_version_is_refused(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    write_certificate(authority, tmp_path)
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: s.crt, key_file: s.key, min_version: TLS13}\n", encoding="utf-8"
+    )
+    with sidecar(tmp_path, config='[serve]\nweb_config = "web.yml"\n') as running:
+        old, new = trusting(authority), trusting(authority)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            ask(running.url, "/-/healthy", context=old)
+
+        assert ask(running.url, "/-/healthy", context=new).status == 200
+
+
+def test_headers_of_the_web_configuration_are_sent_with_every_answer(tmp_path: Path) -> None:
+    (tmp_path / "web.yml").write_text(
+        "http_server_config: {headers: {Strict-Transport-Security: max-age=60, X-Frame-Options: deny}}\n", "utf-8"
+    )
+    with sidecar(tmp_path, config='[serve]\nweb_config = "web.yml"\n') as running:
+        answers = [ask(running.url, path) for path in ("/-/healthy", "/metrics", NOWHERE)]
+
+    told = {(of.headers["strict-transport-security"], of.headers["x-frame-options"]) for of in answers}
+    assert told == {("max-age=60", "deny")}
+
+
 def write_certificate(authority: trustme.CA, directory: Path) -> None:
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(str(directory / "s.key"))

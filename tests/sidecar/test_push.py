@@ -158,6 +158,16 @@ def test_bad_gzip_is_400(body: bytes, text: str, server: Sidecar) -> None:
     assert answer.text == f"the body is not the gzip that Content-Encoding says: {text}\n"
 
 
+def test_push_of_nothing_changes_the_time_of_the_push(server: Sidecar) -> None:
+    put(server, JOB)
+    [first] = samples(server.url, "push_time_seconds")
+
+    assert push(server.url, JOB, b"").status == 200
+
+    [second] = samples(server.url, "push_time_seconds")
+    assert second.value > first.value
+
+
 # A refusal is shown, and spoils nothing else
 
 
@@ -301,6 +311,17 @@ def test_page_is_text_unless_openmetrics_is_wanted_more(server: Sidecar) -> None
 @pytest.mark.parametrize("accept", ["text/plain;q=1.2.3", "application/openmetrics-text;q=.", ";;q=", ",,"])
 def test_page_is_there_whatever_accept_says(accept: str, server: Sidecar) -> None:
     assert get(server.url, "/metrics", {"Accept": accept, "Accept-Encoding": accept}).status == 200
+
+
+def test_groups_are_compressed_where_that_is_accepted(server: Sidecar) -> None:
+    put(server, JOB, b"".join(b"m%d 1\n" % number for number in range(20)))
+
+    plain = get(server.url, "/api/v1/metrics")
+    packed = get(server.url, "/api/v1/metrics", {"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
 
 
 def test_page_is_compressed_where_that_is_accepted(server: Sidecar) -> None:

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
+from tests.servers.disk import disk, may_mount
 from tests.servers.sidecar import sidecar
 from tests.sidecar.http import get, push
 
@@ -84,6 +86,46 @@ def test_full_disk_is_503_and_pushes_go_on_when_there_is_room(tmp_path: Path) ->
         assert stored(server.url) == {"": "1", "1": "3"}
 
 
+@pytest.mark.skipif(not may_mount(), reason="only who may mount has a disk that is full")
+def test_disk_without_room_is_named_and_pushes_go_on_when_there_is_some(tmp_path: Path) -> None:
+    with disk(tmp_path / "small", 2_048) as small, sidecar(tmp_path, "--store", "small/sergas.db") as server:
+        assert push(server.url, JOB, b"m 1\n").status == 200
+        filling = small.path / "filling"
+        with filling.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(b"x" * KIB):
+                pass
+
+        answers = [
+            push(server.url, f"{JOB}/a/{number}", b"# HELP m " + b"x" * 32 * KIB + b"\nm 2\n") for number in range(3)
+        ]
+
+        assert {answer.status for answer in answers} == {503}
+        assert answers[0].text == (
+            f"the store {tmp_path}/small/sergas.db cannot be written: its disk is full, with 0 KiB left; make room "
+            "there; nothing of this was stored\n"
+        )
+        assert stored(server.url) == {"": "1"}
+        filling.unlink()
+        assert push(server.url, f"{JOB}/a/1", b"m 3\n").status == 200
+        assert stored(server.url) == {"": "1", "1": "3"}
+
+
+@pytest.mark.skipif(not may_mount(), reason="only who may mount has a disk that cannot be written")
+def test_start_on_a_read_only_disk_is_refused(tmp_path: Path) -> None:
+    with disk(tmp_path / "small", 2_048) as small:
+        with sidecar(tmp_path, "--store", "small/sergas.db"):
+            pass
+        small.remount("ro")
+
+        assert refusal(tmp_path, "--store", "small/sergas.db") == (
+            2,
+            (
+                f"sergas: the store {tmp_path}/small/sergas.db cannot be opened: Read-only file system; give a file "
+                "that can be written\n"
+            ),
+        )
+
+
 def test_stop_and_start_keep_every_group(tmp_path: Path) -> None:
     with sidecar(tmp_path) as server:
         assert push(server.url, f"{JOB}/a/1", b"m 1\n").status == 200
@@ -94,9 +136,9 @@ def test_stop_and_start_keep_every_group(tmp_path: Path) -> None:
         assert stored(server.url) == {"1": "1"}
 
 
-def refusal(directory: Path) -> tuple[int, str]:
+def refusal(directory: Path, *options: str) -> tuple[int, str]:
     """Return the exit status of ``sergas serve`` that cannot start, and what it says."""
-    command = [sys.executable, "-m", "pytest_sergas", "serve", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "pytest_sergas", "serve", "--listen", "127.0.0.1:0", *options]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stderr
 

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -83,8 +84,8 @@ def _value(name: str, value: float) -> object:
 
 def comparable(group: dict[str, Any]) -> dict[str, Any]:
     """Return a group of the JSON without what depends on the moment or on the writing of numbers."""
-    families = {name: _plain(name, family) for name, family in group.items() if isinstance(family, dict)}
-    return {**group, **families, "labels": group["labels"]}
+    others = {"labels", "last_push_successful"}
+    return {name: value if name in others else _plain(name, value) for name, value in group.items()}
 
 
 def _plain(name: str, family: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +99,18 @@ def _plain(name: str, family: dict[str, Any]) -> dict[str, Any]:
             metric[bounds] = {float(bound): float(value) for bound, value in metric[bounds].items() if bound != "+Inf"}
     ordered = sorted(metrics, key=lambda metric: sorted(metric["labels"].items()))
     help_text = "" if name in TIMES else family.get("help", "")
-    return {"type": family.get("type"), "metrics": ordered, "help": help_text}
+    return {
+        "type": family.get("type"),
+        "metrics": ordered,
+        "help": help_text,
+        "pushed just now": _is_now(family["time_stamp"]),
+    }
+
+
+def _is_now(time_stamp: str) -> bool:
+    """Whether a time as both write it, in UTC, is that of this test."""
+    assert time_stamp.endswith("Z")
+    return abs(datetime.now(UTC) - datetime.fromisoformat(time_stamp)) < timedelta(minutes=5)
 
 
 def _number(name: str, text: str) -> Any:

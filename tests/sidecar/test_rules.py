@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sergas.core.exposition import parse
 from tests.servers.process import get, until
 from tests.servers.sidecar import Sidecar, sidecar
 from tests.sidecar.http import Request, send
@@ -16,6 +17,7 @@ from tests.sidecar.http import Request, send
 pytestmark = pytest.mark.integration
 
 CONFIG = '[rules]\nfiles = ["shop.yml"]\nready_made = []\nevaluation_interval = 3600\n'
+EVALUATION_SECONDS = "sergas_rule_evaluation_seconds"
 RULES = "groups: [{name: g, rules: [{alert: High, expr: 'load > 5'}]}]"
 
 
@@ -56,6 +58,18 @@ def test_a_push_is_evaluated_without_waiting_for_the_interval(tmp_path: Path) ->
         )
         assert (rule["expr"], rule["for_s"], rule["interval_s"]) == ("load > 5", 0, 3600)
         assert (rule["error"], rule["unmatched"]) == ("", [])
+
+
+def test_page_says_how_long_the_rules_took(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text(RULES, "utf-8")
+    config = CONFIG.replace("3600", "1")
+    with sidecar(tmp_path, "--store", ":memory:", config=config) as running:
+
+        def seconds() -> float:
+            (family,) = (of for of in parse(get(f"{running.url}/metrics").encode()) if of.name == EVALUATION_SECONDS)
+            return family.samples[0].value
+
+        assert 0 < until(seconds, "rules were evaluated", running.log) < 60
 
 
 def test_a_wrong_rule_file_leaves_the_old_rules_in_force_loudly(tmp_path: Path) -> None:
