@@ -72,10 +72,10 @@ def virtual(noise: float, outliers: float, seed: int) -> Attempt:
 
 @pytest.mark.parametrize(
     ("noise", "outliers", "least_caught"),
-    [(0.01, 0.0, 0.95), (0.03, 0.05, 0.95), (0.04, 0.1, 0.95), (0.1, 0.05, 0.0)],
+    [(0.01, 0.0, 0.95), (0.03, 0.05, 0.95), (0.04, 0.1, 0.95), (0.1, 0.05, None)],
 )
 def test_unchanged_code_raises_no_alarm_and_slower_code_does(
-    noise: float, outliers: float, least_caught: float
+    noise: float, outliers: float, least_caught: float | None
 ) -> None:
     false, caught = (alarms(virtual(noise, outliers, seed), share, VIRTUAL) for seed, share in ((1, 1.0), (2, 1.3)))
 
@@ -83,10 +83,11 @@ def test_unchanged_code_raises_no_alarm_and_slower_code_does(
         f"a relative budget of 20 %, {VIRTUAL} virtual comparisons, noise {noise:.0%}, outliers {outliers:.0%}",
         ("", "over", "bound"),
         ("unchanged", f"{false / VIRTUAL:.2%}", "<= 1%"),
-        ("30 % slower", f"{caught / VIRTUAL:.2%}", f">= {least_caught:.0%}"),
+        ("30 % slower", f"{caught / VIRTUAL:.2%}", f">= {least_caught:.0%}" if least_caught is not None else "-"),
     )
     assert false <= VIRTUAL * 0.01
-    assert caught >= VIRTUAL * least_caught
+    # With as much noise as that, no margin of 20 % is sure of 30 %: no false alarm is all that is promised.
+    assert least_caught is None or caught >= VIRTUAL * least_caught
 
 
 def test_no_false_alarm_with_the_least_history_either() -> None:
@@ -130,5 +131,5 @@ def test_real_calls() -> None:
         *((name, str(false), str(caught)) for name, (false, caught) in found.items()),
     )
     assert max(false for false, _ in found.values()) <= RUNS // 100
-    # Of calls that compute, a busy machine hides up to a seventh: false alarms would be the greater evil.
-    assert found["wait"][1] >= RUNS * 95 // 100
+    for name, (_, caught) in found.items():
+        assert caught >= RUNS * 95 // 100, name
