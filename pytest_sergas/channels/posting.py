@@ -51,6 +51,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     }
 )
 
+_SHORTEST_SECRET = 8  # characters; what is shorter is a word such as "alerts", which answers have for other reasons
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -77,6 +79,12 @@ class Target:
     def secrets(self) -> tuple[str, ...]:
         written = [urlsplit(url).password or "" for url in (self.url, self.proxy)]
         return tuple({one for one in (self.password, self.token, self._basic, *written, *map(unquote, written)) if one})
+
+    @property
+    def secrets_of_address(self) -> tuple[str, ...]:
+        """What must not appear of an address that lets in whoever knows it, also where an answer quotes it."""
+        parts = urlsplit(self.url)
+        return tuple(text for text in (parts.path.strip("/"), parts.query) if len(text) >= _SHORTEST_SECRET)
 
     async def post(self, content: bytes, headers: Mapping[str, str], *, timeout_s: float) -> str:
         """Send ``content`` as JSON and return what the answer was.

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytest_sergas.channels import Context, posting, wording
 from pytest_sergas.channels.options import Options
@@ -50,8 +49,7 @@ class SlackChannel:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        path = urlsplit(self.target.url).path.strip("/")
-        return (*self.target.secrets, self.target.url, *([path] if path else []))
+        return (*self.target.secrets, *self.target.secrets_of_address)
 
     async def send(self, notification: Notification, *, timeout_s: float) -> str:
         return await self.target.post(json.dumps(message(notification)).encode(), {}, timeout_s=timeout_s)

@@ -53,7 +53,7 @@ class WebhookChannel:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return (*self.target.secrets, *([self.secret] if self.secret else []))
+        return (*self.target.secrets, *self.target.secrets_of_address, *([self.secret] if self.secret else []))
 
     async def send(self, notification: Notification, *, timeout_s: float) -> str:
         body = json.dumps(payload.webhook(notification)).encode()
