@@ -24,6 +24,7 @@ demo: $(READY)
 test: $(READY)
 	@tests/servers/install.sh
 	@$(RUN) tests.servers.npm
+	@$(RUN) tests.servers.pypi
 	$(RUN) pytest -n logical
 
 lint: $(READY)
