@@ -1,6 +1,7 @@
 """Plugins of pytest that meet ours in a few tests only, each installed once into ``.tools`` of the repository.
 
-``python -m tests.servers.pypi`` installs them before the tests. In the environment itself they would be part of every run of pytest there.
+In the environment itself they would be part of every run of pytest there. ``python -m tests.servers.pypi`` installs
+them before the tests.
 """
 
 from __future__ import annotations
