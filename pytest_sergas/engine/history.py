@@ -234,6 +234,10 @@ class History:
         """Return the selections that a series belongs to."""
         return self._router.route(name, labels)
 
+    def shared(self, labels: Labels) -> Labels:
+        """Return the same labels, in pairs that all series have in common: most of what many series cost in memory."""
+        return tuple([self._pairs.setdefault(pair, pair) for pair in labels])
+
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the history's own metrics."""
         del now
@@ -276,8 +280,7 @@ class History:
         if (ended := self._ended.pop((name, labels), None)) is not None:
             return ended
         self._kept += 1
-        shared = tuple(self._pairs.setdefault(pair, pair) for pair in labels)
-        series = Series(name, shared, max(LOOKBACK_S, *(selection.window_s for selection in selections)))
+        series = Series(name, self.shared(labels), max(LOOKBACK_S, *(selection.window_s for selection in selections)))
         for selection in selections:
             selection.series.append(series)
         return series

@@ -54,7 +54,7 @@ class Sampling:
             read = self._read.setdefault(name, {})
             for path, piece in list(self._groups.page.get(name, {}).items()):
                 if (known := read.get(path)) is None or known[0] is not piece:
-                    read[path] = (piece, _series(piece))
+                    read[path] = (piece, self._series(piece))
                     count += 1
                     if count % _SLICE == 0:
                         await asyncio.sleep(0)
@@ -84,7 +84,7 @@ class Sampling:
             old, new = before.get(name), after.get(name)
             if old is new or not (self._is_wanted(old) or self._is_wanted(new)):
                 continue
-            had, has = (_series(piece) if piece is not None else {} for piece in (old, new))
+            had, has = (self._series(piece) if piece is not None else {} for piece in (old, new))
             if new is not None:
                 self._read.setdefault(name, {})[path] = (new, has)
             for sample_name in {**had, **has}:
@@ -115,14 +115,14 @@ class Sampling:
             after = {}
             for path, piece in pieces.items():
                 known = before.get(path)
-                after[path] = known if known is not None and known[0] is piece else (piece, _series(piece))
+                after[path] = known if known is not None and known[0] is piece else (piece, self._series(piece))
                 if path not in due:
                     for sample_name, series in after[path][1].items():
                         found.setdefault(sample_name, []).extend(series)
             self._read[name] = after
         return found
 
-
-def _series(piece: Piece) -> _Present:
-    page = header(piece.name, piece.type, "").encode() + piece.text
-    return dict(seen(parse(page), ()))
+    def _series(self, piece: Piece) -> _Present:
+        page = header(piece.name, piece.type, "").encode() + piece.text
+        found = seen(parse(page), ())
+        return {name: [(self._history.shared(labels), value) for labels, value in has] for name, has in found.items()}
