@@ -3,15 +3,19 @@
 Pushed values are there again at every sampling, with the labels of their group; the sidecar's own metrics and
 those of its collectors get the labels of the sidecar, as its ``up`` does. (Targets that are scraped feed the
 history themselves, see `Collection`.) Only names that somebody selects are looked at.
+
+What a pushed text reads as is not kept beside it, because that would be more than the text: only the labels are, once
+for all families of a group, and values are read anew. Histograms and summaries, whose lines have labels of their own,
+are kept as they were read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import header, parse
+from pytest_sergas.core.exposition import SUFFIXES, header, parse
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.series import Labels, canonical, seen
 from pytest_sergas.engine.groups import Groups
@@ -24,8 +28,11 @@ JOB = "sergas"
 _PUSHED, _OWN = "pushed", "own"
 _SLICE = 64  # groups; about a millisecond
 
+_FEW_LABELS = 1_024
+
+_Values = list[tuple[Labels, float]]
 # Name of a sample, and its series.
-_Present = dict[str, list[tuple[Labels, float]]]
+_Present = dict[str, _Values]
 
 
 class Sampling:
@@ -41,7 +48,10 @@ class Sampling:
         self._groups = groups
         self._sources = sources
         self._target = canonical((("job", JOB), ("instance", instance)))
-        # Name of a family → group → what it has, and what that reads as: the same until it is pushed again.
+        # A series as a piece has it → its labels; tidied when there are twice as many.
+        self._labels: dict[bytes, Labels] = {}
+        self._labels_bound = _FEW_LABELS
+        # Name of a histogram or summary → group → what it has, and what that reads as until it is pushed again.
         self._read: dict[str, dict[str, tuple[Piece, _Present]]] = {}
 
     async def read(self) -> None:
@@ -51,19 +61,16 @@ class Sampling:
         """
         count = 0
         for name in self._wanted():
-            read = self._read.setdefault(name, {})
             for path, piece in list(self._groups.page.get(name, {}).items()):
-                if (known := read.get(path)) is None or known[0] is not piece:
-                    read[path] = (piece, self._series(piece))
+                if not self._is_read(path, piece):
+                    self._present(path, piece)
                     count += 1
                     if count % _SLICE == 0:
                         await asyncio.sleep(0)
 
     def sample(self, now: Now) -> None:
         """Take everything that somebody selects; before each evaluation on the interval's grid."""
-        wanted = self._wanted()
-        self._read = {name: self._read[name] for name in wanted if name in self._read}
-        self._history.record(_PUSHED, now, self._pushed(wanted, now))
+        self._history.record(_PUSHED, now, self._pushed(self._wanted(), now))
         up = Family("up", "gauge", "Whether the sidecar answers.", (Sample((), 1.0),))
         own = (up, *(family for source in self._sources for family in source.families(now)))
         selected = (family for family in own if self._history.wants_any_of(family.name, family.type))
@@ -84,9 +91,8 @@ class Sampling:
             old, new = before.get(name), after.get(name)
             if old is new or not (self._is_wanted(old) or self._is_wanted(new)):
                 continue
-            had, has = (self._series(piece) if piece is not None else {} for piece in (old, new))
-            if new is not None:
-                self._read.setdefault(name, {})[path] = (new, has)
+            had = self._present(path, old) if old is not None else {}
+            has = self._present(path, new) if new is not None else {}
             for sample_name in {**had, **has}:
                 samples = has.get(sample_name, [])
                 gone = {labels for labels, _ in had.get(sample_name, ())} - {labels for labels, _ in samples}
@@ -104,25 +110,61 @@ class Sampling:
     def _is_wanted(self, piece: Piece | None) -> bool:
         return piece is not None and self._history.wants_any_of(piece.name, piece.type)
 
-    def _pushed(self, names: Iterable[str], now: Now) -> _Present:
+    def _pushed(self, names: Sequence[str], now: Now) -> _Present:
         due = self._groups.due(now)
         found: _Present = {}
         for name in names:
-            pieces = self._groups.page.get(name, {})
-            if not self._wants(pieces):
-                continue
-            before = self._read.get(name, {})
-            after = {}
-            for path, piece in pieces.items():
-                known = before.get(path)
-                after[path] = known if known is not None and known[0] is piece else (piece, self._series(piece))
+            for path, piece in self._groups.page[name].items():
+                present = self._present(path, piece)
                 if path not in due:
-                    for sample_name, series in after[path][1].items():
-                        found.setdefault(sample_name, []).extend(series)
-            self._read[name] = after
+                    for sample_name, values in present.items():
+                        found.setdefault(sample_name, []).extend(values)
+        self._forget(names)
         return found
 
-    def _series(self, piece: Piece) -> _Present:
-        page = header(piece.name, piece.type, "").encode() + piece.text
-        found = seen(parse(page), ())
-        return {name: [(self._history.shared(labels), value) for labels, value in has] for name, has in found.items()}
+    def _forget(self, names: Sequence[str]) -> None:
+        """Keep what was read of ``names`` as far as it is there still."""
+        page = self._groups.page
+        self._read = {
+            name: {path: self._read[name][path] for path in page[name] if path in self._read[name]}
+            for name in names
+            if name in self._read
+        }
+        if len(self._labels) > self._labels_bound:
+            there = {series for name in names for piece in page[name].values() for series in piece.series}
+            self._labels = {series: labels for series, labels in self._labels.items() if series in there}
+            self._labels_bound = 2 * len(self._labels) + _FEW_LABELS
+
+    def _is_read(self, path: str, piece: Piece) -> bool:
+        if piece.type not in SUFFIXES:
+            return all(series in self._labels for series in piece.series)
+        known = self._read.get(piece.name, {}).get(path)
+        return known is not None and known[0] is piece
+
+    def _present(self, path: str, piece: Piece) -> _Present:
+        """Return what a piece of the group at ``path`` reads as."""
+        if piece.type not in SUFFIXES:
+            return {piece.name: self._values(piece)}
+        read = self._read.setdefault(piece.name, {})
+        known = read.get(path)
+        if known is None or known[0] is not piece:
+            families = parse(header(piece.name, piece.type, "").encode() + piece.text)
+            present = {
+                name: [(self._history.shared(labels), value) for labels, value in values]
+                for name, values in seen(families, ()).items()
+            }
+            known = read[path] = (piece, present)
+        return known[1]
+
+    def _values(self, piece: Piece) -> _Values:
+        """Return the series of a piece with a line for each, and their values."""
+        found = []
+        start = len(piece.name)
+        # Not splitlines(): a label may have a carriage return.
+        for series, line in zip(piece.series, piece.text.split(b"\n")[:-1], strict=True):
+            labels = self._labels.get(series)
+            if labels is None:
+                ((sample,),) = (family.samples for family in parse(b"series" + series + b" 0\n"))
+                labels = self._labels[series] = self._history.shared(canonical(sample.labels))
+            found.append((labels, float(line[start + len(series) :])))
+        return found

@@ -293,19 +293,74 @@ async def test_names_that_nobody_selects_are_not_read(groups: Groups, reads: lis
     assert [text.split()[2] for text in reads] == [b"took"]
 
 
-async def test_what_was_pushed_is_read_once_until_it_is_pushed_again(groups: Groups, reads: list[bytes]) -> None:
+async def test_labels_are_read_once_for_all_families_of_a_group_however_often_it_is_pushed(
+    groups: Groups, reads: list[bytes]
+) -> None:
+    kept = History(limit=100, max_age_s=3_600)
+    kept.select([Matcher(NAME, "=~", "load|rest")])
+    sampling = Sampling(kept, groups, (), instance="here:1")
+    await push(groups, "load 1\nrest 1\n", job="a")
+    await push(groups, "load 2\n", job="b")
+    await sampling.read()
+    for second in range(3):
+        sampling.sample(Now(second, second))
+
+    await push(groups, "load 3\nrest +Inf\n", job="a")
+    sampling.sample(Now(4, 4))
+
+    assert len(reads) == 2
+    assert shown(kept, Now(4, 4)) == {
+        "__name__=load job=a": 3,
+        "__name__=load job=b": 2,
+        "__name__=rest job=a": math.inf,
+    }
+
+
+async def test_labels_of_groups_that_are_gone_are_forgotten(
+    groups: Groups, reads: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_sergas.engine.sampling._FEW_LABELS", 4)
     kept = History(limit=100, max_age_s=3_600)
     kept.select([Matcher(NAME, "=", "load")])
     sampling = Sampling(kept, groups, (), instance="here:1")
-    await push(groups, "load 1\n", job="a")
-    await push(groups, "load 2\n", job="b")
+    await push(groups, "load 1\n", job="gone")
+    sampling.sample(Now(0, 0))
+    await groups.delete({"job": "gone"})
+    for number in range(8):
+        await push(groups, "load 1\n", job=f"{number}")
+    sampling.sample(Now(1, 1))
+    reads.clear()
+
+    await push(groups, "load 1\n", job="gone")
+    sampling.sample(Now(2, 2))
+
+    assert len(reads) == 1
+
+
+async def test_values_are_those_of_labels_with_any_letters(groups: Groups) -> None:
+    kept = History(limit=100, max_age_s=3_600)
+    kept.select([Matcher(NAME, "=", "load")])
+    await push(groups, 'load{a="x\r} 7\\n",b="\\""} 1e3\nload{a="é"} NaN\n', job="a")
+    Sampling(kept, groups, (), instance="here:1").sample(Now(0, 0))
+
+    first, second = shown(kept, Now(0, 0)).items()
+    assert first == ('__name__=load a=x\r} 7\n b=" job=a', 1000)
+    assert second[0] == "__name__=load a=é job=a"
+    assert math.isnan(second[1])
+
+
+async def test_histogram_is_read_once_until_it_is_pushed_again(groups: Groups, reads: list[bytes]) -> None:
+    kept = History(limit=100, max_age_s=3_600)
+    kept.select([Matcher(NAME, "=", "took_count")])
+    sampling = Sampling(kept, groups, (), instance="here:1")
+    await push(groups, PUSHED, job="a")
+    await push(groups, PUSHED, job="b")
     await sampling.read()
     for second in range(3):
         sampling.sample(Now(second, second))
     assert len(reads) == 2
 
-    await push(groups, "load 3\n", job="a")
+    await push(groups, PUSHED, job="a")
     sampling.sample(Now(4, 4))
 
     assert len(reads) == 3
-    assert shown(kept, Now(4, 4)) == {"__name__=load job=a": 3, "__name__=load job=b": 2}
