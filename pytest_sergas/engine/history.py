@@ -27,6 +27,7 @@ from pytest_sergas.core.series import LOOKBACK_S, NAME, Labels, Matcher, Series
 
 SERIES_LIMIT = 500_000
 _EXPIRY_INTERVAL_S = 30.0
+_NEW = Series("", ())  # stands for a series that was not there before
 _FEW_PAIRS = 1_000
 
 Pair = tuple[str, str]
@@ -257,14 +258,14 @@ class History:
         after: dict[Labels, Series | None] = {}
         time_s, limit = now.monotonic_s, self.limit
         for labels, value in samples:
-            if labels in before:
-                series = before.pop(labels)
-            elif labels in after or self._is_taken(source, name, labels):
-                continue
-            elif (selections := self._router.route(name, labels)) and not self._has_room():
-                self.refused += 1
-                continue
-            else:
+            series = before.pop(labels, _NEW)
+            if series is _NEW:
+                if labels in after or self._is_taken(source, name, labels):
+                    continue
+                selections = self._router.route(name, labels)
+                if selections and not self._has_room():
+                    self.refused += 1
+                    continue
                 series = self._born(name, labels, selections) if selections else None
             if series is not None:
                 labels = series.labels  # noqa: PLW2901  whose pairs are shared

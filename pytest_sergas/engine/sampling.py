@@ -158,13 +158,14 @@ class Sampling:
 
     def _values(self, piece: Piece) -> _Values:
         """Return the series of a piece with a line for each, and their values."""
-        found = []
-        start = len(piece.name)
-        # Not splitlines(): a label may have a carriage return.
-        for series, line in zip(piece.series, piece.text.split(b"\n")[:-1], strict=True):
-            labels = self._labels.get(series)
-            if labels is None:
+        known, start = self._labels, len(piece.name)
+        for series in piece.series:
+            if series not in known:
                 ((sample,),) = (family.samples for family in parse(b"series" + series + b" 0\n"))
-                labels = self._labels[series] = self._history.shared(canonical(sample.labels))
-            found.append((labels, float(line[start + len(series) :])))
-        return found
+                known[series] = self._history.shared(canonical(sample.labels))
+        # Not splitlines(): a label may have a carriage return.
+        lines = piece.text.split(b"\n")[:-1]
+        return [
+            (known[series], float(line[start + len(series) :]))
+            for series, line in zip(piece.series, lines, strict=True)
+        ]
