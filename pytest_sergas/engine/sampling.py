@@ -137,7 +137,7 @@ class Sampling:
 
     def _is_read(self, path: str, piece: Piece) -> bool:
         if piece.type not in SUFFIXES:
-            return all(series in self._labels for series in piece.series)
+            return all(map(self._labels.__contains__, piece.series))
         known = self._read.get(piece.name, {}).get(path)
         return known is not None and known[0] is piece
 
@@ -159,10 +159,10 @@ class Sampling:
     def _values(self, piece: Piece) -> _Values:
         """Return the series of a piece with a line for each, and their values."""
         known, start = self._labels, len(piece.name)
-        for series in piece.series:
-            if series not in known:
+        if not all(map(known.__contains__, piece.series)):
+            for series in piece.series:
                 ((sample,),) = (family.samples for family in parse(b"series" + series + b" 0\n"))
-                known[series] = self._history.shared(canonical(sample.labels))
+                known.setdefault(series, self._history.shared(canonical(sample.labels)))
         # Not splitlines(): a label may have a carriage return.
         lines = piece.text.split(b"\n")[:-1]
         return [
