@@ -18,16 +18,6 @@ from tests.engine.alerted import AT_ONCE, PATIENT_S, Clock, Receiver, alerting, 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "sergas.db"
-
-
 async def delivered(running: Alerting, count: int) -> None:
     """Wait until ``count`` notifications are delivered, as far as the store knows."""
     async with asyncio.timeout(PATIENT_S):

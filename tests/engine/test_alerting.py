@@ -25,16 +25,6 @@ from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, found, labe
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "sergas.db"
-
-
 def value(running: Alerting, clock: Clock, name: str, **wanted: str) -> float:
     [family] = [family for family in running.families(clock()) if family.name == name]
     return next(sample.value for sample in family.samples if sample.labels == tuple(wanted.items()))

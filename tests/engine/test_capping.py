@@ -23,11 +23,6 @@ EACH_ALONE = replace(AT_ONCE, group_by=("alertname",))
 NAMES = tuple(f"A{number}" for number in range(6))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def configured(root: Path, text: str) -> Planned:
     """Return what a configuration makes of channels and routes."""
     (root / "sergas.toml").write_text(text, encoding="utf-8")

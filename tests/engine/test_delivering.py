@@ -29,11 +29,6 @@ pytestmark = pytest.mark.integration
 TEAM = replace(AT_ONCE, channels=("team",))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between attempts are not what is tested here."""

@@ -15,11 +15,6 @@ from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, found, plan
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def escalating(*receivers: Receiver, after_s: float) -> Planned:
     return planned(*receivers, routes=[replace(AT_ONCE, escalations=(Escalation(after_s, ("boss",)),))])
 

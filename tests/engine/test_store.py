@@ -32,11 +32,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await opened.close()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "sergas.db"
-
-
 def insert(name: str) -> Callable[[sqlite3.Connection], int]:
     """Return work that writes one row, and returns how many there are."""
 

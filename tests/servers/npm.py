@@ -9,12 +9,9 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
-import pytest
-
+from tests.servers import once
 from tests.servers.tools import TOOLS, missing
 
 VERSIONS = {"axe-core": "4.10.3", "ctrf": "0.3.0", "prom-client": "15.1.3"}
@@ -44,27 +41,14 @@ def _node() -> tuple[str, list[str]]:
 
 
 def _install(npm: list[str], package: str, version: str, directory: Path) -> None:
-    """Install beside the final place and rename, so that two that install at once do not meet."""
-    TOOLS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=TOOLS) as temporary:
-        new = Path(temporary, "new")
-        new.mkdir()
+    with once.new(directory) as place:
         description = {"private": True, "type": "module", "dependencies": {package: version}}
-        Path(new, "package.json").write_text(json.dumps(description), encoding="utf-8")
+        Path(place, "package.json").write_text(json.dumps(description), encoding="utf-8")
         command = [*npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-        done = subprocess.run(command, cwd=new, capture_output=True, check=False, timeout=300)
+        done = subprocess.run(command, cwd=place, capture_output=True, check=False, timeout=300)
         if done.returncode != 0:
             missing(f"the npm package {package} {version}", f"npm install failed: {done.stderr.decode()[-500:]}")
-        try:
-            new.rename(directory)
-        except OSError:
-            if not directory.exists():
-                raise
 
 
 if __name__ == "__main__":
-    for name in VERSIONS:
-        try:
-            installed(name)
-        except (pytest.skip.Exception, pytest.fail.Exception) as reason:
-            sys.stderr.write(f"{reason}\n")  # the tests that need it skip or fail
+    once.install_all(VERSIONS, installed)

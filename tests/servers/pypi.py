@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import pytest
-
+from tests.servers import once
 from tests.servers.tools import TOOLS, missing
 
 # With what they need, and the development tools have not brought.
@@ -32,25 +30,13 @@ def installed(package: str) -> Path:
 
 
 def _install(wanted: tuple[str, ...], directory: Path) -> None:
-    """Install beside the final place and rename, so that two that install at once do not meet."""
-    TOOLS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=TOOLS) as temporary:
-        new = Path(temporary, "new")
+    with once.new(directory) as place:
         # Without dependencies: another pytest would come along.
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(new), *wanted]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place), *wanted]
         done = subprocess.run(command, capture_output=True, check=False, timeout=100)
         if done.returncode != 0:
             missing(wanted[0], f"pip install failed: {done.stderr.decode()[-500:]}")
-        try:
-            new.rename(directory)
-        except OSError:
-            if not directory.exists():  # another process was no faster
-                raise
 
 
 if __name__ == "__main__":
-    for name in PACKAGES:
-        try:
-            installed(name)
-        except (pytest.skip.Exception, pytest.fail.Exception) as reason:
-            sys.stderr.write(f"{reason}\n")  # the tests that need it skip or fail
+    once.install_all(PACKAGES, installed)
