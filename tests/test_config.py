@@ -26,7 +26,7 @@ from tests.core.json_values import JSON_VALUES
 pytestmark = pytest.mark.unit
 
 TEXT = "allowed: text on one line, not empty, of at most 4096 characters"
-SECONDS = "allowed: seconds (0 for none), at least 0 and at most 31622400"
+SECONDS = "allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'"
 ALL_KEYS = (
     "allowed: project, timeout, retries, retry_delay, retry_on, max_retries, max_workers, exclusive_wait, watchdog, "
     "durations, history, strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, "
@@ -302,7 +302,7 @@ def test_key_that_is_given_twice_is_not_toml(root: Path) -> None:
         pytest.param("timeout = 1e300", f"timeout = 1e+300: {SECONDS}", id="huge"),
         pytest.param(f"timeout = 0x{'f' * 5000}", f"timeout = <int>: {SECONDS}", id="more digits than Python shows"),
         pytest.param("timeout = true", f"timeout = true: {SECONDS}", id="truth as a number"),
-        pytest.param('timeout = "5"', f"timeout = '5': {SECONDS}", id="text as a number"),
+        pytest.param('timeout = "5 x"', f"timeout = '5 x': {SECONDS}", id="text that is no time"),
         pytest.param("timeout = {s = 5}", f"timeout = {{s = ...}}: {SECONDS}", id="table as a number"),
         pytest.param("timeout = 2026-01-01", f"timeout = datetime.date(2026, 1, 1): {SECONDS}", id="date as a number"),
         pytest.param("strict = 1", "strict = 1: allowed: true or false", id="number as a truth"),
@@ -311,7 +311,9 @@ def test_key_that_is_given_twice_is_not_toml(root: Path) -> None:
         pytest.param("ctrf = {file = 1}", f"ctrf = {{file = ...}}: {TEXT}", id="table as a text"),
         pytest.param('ctrf = "a\\u0000b"', f"ctrf = 'a\\x00b': {TEXT}", id="text with a NUL"),
         pytest.param(
-            "publish_deadline = 0", "publish_deadline = 0: allowed: seconds, more than 0 and at most 3600", id="zero"
+            "publish_deadline = 0",
+            "publish_deadline = 0: allowed: seconds, more than 0 and at most 3600, such as 90 or '1h30m'",
+            id="zero",
         ),
         pytest.param(
             'types = ["unit"]',

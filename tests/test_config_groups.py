@@ -14,7 +14,7 @@ from pytest_sergas.errors import ConfigurationError
 pytestmark = pytest.mark.unit
 
 RULE = 'allowed: a table with match and ttl, such as {match = {job = "nightly"}, ttl = 86400}'
-SECONDS = "allowed: seconds (0 for ever), at least 0 and at most 31622400"
+SECONDS = "allowed: seconds (0 for ever), at least 0 and at most 31622400, such as 90 or '1h30m'"
 
 
 def read(root: Path, text: str) -> GroupSettings:
@@ -56,7 +56,7 @@ def test_first_rule_that_matches_decides(tmp_path: Path) -> None:
             id="match",
         ),
         pytest.param(
-            'ttl_rules = [{match = {job = "j"}, ttl = "1"}]',
+            'ttl_rules = [{match = {job = "j"}, ttl = "x"}]',
             f"[groups.ttl_rules] 1 = {{match = ..., ttl = ...}}: ttl: {SECONDS}",
             id="ttl of a rule",
         ),

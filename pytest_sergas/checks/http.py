@@ -66,7 +66,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "json_path": Key(kinds.text, "keys and indexes to a value in the JSON body; none by default", '"db.0.state"'),
         "json_value": Key(_scalar, "the value that has to be there; default: any but null and false", '"up"'),
         "certificate_days": Key(
-            kinds.number(0, 3650, "days"), "days that the certificate has left below which the state is degraded", "14"
+            kinds.duration(0, 3650, "days", unit_s=86_400),
+            "days that the certificate has left below which the state is degraded",
+            "14",
         ),
         "ca_file": Key(kinds.text, "certificates to trust; default: the system's", '"/etc/ssl/own-ca.pem"'),
         "headers": Key(_headers, "headers to send; none by default", '{Accept = "application/json"}'),

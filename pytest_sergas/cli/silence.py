@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from pytest_sergas.cli._sidecar import WHERE, find
+from pytest_sergas.core import kinds
 from pytest_sergas.core.routes import read_matcher
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import SergasError
@@ -27,8 +27,7 @@ examples:
   sergas silence end 4f2a9c017b33
 """
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_DURATION = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="set a silence", allow_abbrev=False)
     add.add_argument("matchers", nargs="+", metavar="MATCHER", help="such as alertname=DiskFull")
-    add.add_argument("--for", dest="duration", metavar="TIME", required=True, help="30m, 2h or 1d")
+    add.add_argument("--for", dest="duration", metavar="TIME", required=True, help="90, 30m or 1h30m")
     add.add_argument("--comment", metavar="TEXT", default="", help="why")
     actions.add_parser("list", help="list the silences", allow_abbrev=False)
     end = actions.add_parser("end", help="end a silence", allow_abbrev=False)
@@ -64,16 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def seconds(text: str) -> int:
-    """Return the seconds of a time such as ``2h``.
+def seconds(text: str) -> float:
+    """Return the seconds of a length of time such as ``2h``.
 
     Raises:
         SergasError: it is none.
     """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise SergasError(f"sergas: --for {text!r}: allowed: a whole number and s, m, h or d, such as 30m or 2h")
-    return int(found[1]) * _UNITS_S[found[2]]
+    try:
+        return float(_DURATION(text))
+    except kinds.NotAllowed as wrong:
+        raise SergasError(f"sergas: --for {text!r}: {wrong}") from None
 
 
 def to_lines(silences: Sequence[Mapping[str, Any]]) -> Iterator[str]:

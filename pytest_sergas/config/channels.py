@@ -29,7 +29,7 @@ COMMON: Mapping[str, Key] = MappingProxyType(
         "type": Key(NAME, "the kind of channel", '"slack"'),
         "name": Key(NAME, "the channel's name; default: the type", '"team"'),
         "timeout": Key(
-            kinds.number(0, 600, "seconds", open_below=True), "seconds that one attempt to send may take", "10"
+            kinds.duration(0, 600, "seconds", open_below=True), "seconds that one attempt to send may take", "10"
         ),
         "send_resolved": Key(kinds.boolean, "tell when an alert is over, too", "true"),
         "max_alerts_per_minute": Key(

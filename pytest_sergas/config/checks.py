@@ -22,7 +22,7 @@ from pytest_sergas.config.entries import NAME, Entries
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
 
-_SECONDS = kinds.number(0, 86_400, "seconds", open_below=True)
+_SECONDS = kinds.duration(0, 86_400, "seconds", open_below=True)
 
 COMMON: Mapping[str, Key] = MappingProxyType(
     {

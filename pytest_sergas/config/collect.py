@@ -15,7 +15,7 @@ from pytest_sergas.core import kinds
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*"
-_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds", open_below=True)
+_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.whole(2, 10_000_000, "samples"), "how many samples of a series are kept at most", "10000"
         ),
         "max_age": Key(
-            kinds.number(300, kinds.YEAR_S, "seconds"),
+            kinds.duration(300, kinds.YEAR_S, "seconds"),
             "seconds that rules and pages may look back; only series that they select are kept",
             "86400",
         ),

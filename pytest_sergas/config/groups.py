@@ -60,7 +60,7 @@ class GroupSettings:
 
 
 _RULE = '{match = {job = "nightly"}, ttl = 86400}'
-_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds (0 for ever)")
+_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds (0 for ever)")
 
 
 def _ttl_rules(raw: object) -> tuple[TtlRule, ...]:

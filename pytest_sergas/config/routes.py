@@ -31,8 +31,8 @@ from pytest_sergas.core.silences import DAYS, Window
 from pytest_sergas.errors import ConfigurationError
 
 _NAME = kinds.pattern(r"[A-Za-z0-9_.:/-]{1,100}", "a name of letters, digits and _.:/-, at most 100 characters")
-_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds")
-_POSITIVE_S = kinds.number(0, kinds.YEAR_S, "seconds", open_below=True)
+_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds")
+_POSITIVE_S = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 _LABEL = kinds.pattern(r"[a-zA-Z_][a-zA-Z0-9_]*", "names of labels")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 

@@ -38,7 +38,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             '["tests", "system", "health", "sidecar"]',
         ),
         "evaluation_interval": Key(
-            kinds.number(0, 3_600, "seconds", open_below=True),
+            kinds.duration(0, 3_600, "seconds", open_below=True),
             "seconds from one evaluation to the next, for groups that say nothing themselves",
             "15",
         ),

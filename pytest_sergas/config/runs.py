@@ -273,12 +273,12 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.whole(1, 10_000, "workers"), "the most workers that -n auto starts; no limit by default", "8"
         ),
         "exclusive_wait": Key(
-            kinds.number(0, kinds.YEAR_S, "seconds", open_below=True),
+            kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True),
             "seconds that a test waits until an exclusive one, or an exclusive one until all others, are over",
             "300",
         ),
         "watchdog": Key(
-            kinds.number(0, kinds.YEAR_S, "seconds (0 for never)"),
+            kinds.duration(0, kinds.YEAR_S, "seconds (0 for never)"),
             "seconds of silence after which the tests that run are named; 0 for never",
             "600",
         ),
@@ -321,7 +321,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.text, "file that holds the bearer token; none by default", '"/run/secrets/push-token"'
         ),
         "publish_deadline": Key(
-            kinds.number(0, 3600, "seconds", open_below=True), "seconds that all publishers have together", "5"
+            kinds.duration(0, 3600, "seconds", open_below=True), "seconds that all publishers have together", "5"
         ),
         "slowest": Key(kinds.whole(0, 100, "tests"), "how many of the slowest tests are named for each type", "3"),
         "types": Key(_types, "a table for each type of test; false disables a type", "{}"),

@@ -122,19 +122,21 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             kinds.whole(8, 100_000, "connections"), "at the cap, the one that has waited longest is closed", "512"
         ),
         "header_timeout": Key(
-            kinds.number(0, 3600, "seconds", open_below=True), "seconds for the head of a request", "10"
+            kinds.duration(0, 3600, "seconds", open_below=True), "seconds for the head of a request", "10"
         ),
         "body_timeout": Key(
-            kinds.number(0, 3600, "seconds", open_below=True),
+            kinds.duration(0, 3600, "seconds", open_below=True),
             "seconds for the body of a request, and for a client that does not read its answer",
             "60",
         ),
         "drain_timeout": Key(
-            kinds.number(0, 3600, "seconds"), "seconds that requests in progress have after SIGTERM", "20"
+            kinds.duration(0, 3600, "seconds"), "seconds that requests in progress have after SIGTERM", "20"
         ),
         "runs_kept": Key(kinds.whole(1, 1_000_000, "runs"), "how many test runs are kept", "1000"),
         "runs_age_days": Key(
-            kinds.number(0, 36_500, "days", open_below=True), "days after which a run is forgotten", "90"
+            kinds.duration(0, 36_500, "days", open_below=True, unit_s=86_400),
+            "days after which a run is forgotten",
+            "90",
         ),
         "max_run_mib": Key(kinds.whole(1, 1_024, "MiB"), "the largest run that is taken, in MiB of JSON", "16"),
     }

@@ -16,6 +16,10 @@ YEAR_S = 366 * 24 * 3600.0
 TEXT_LIMIT = 4_096
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _PERCENT = r"(\d+(?:\.\d+)?)\s*%"
+# The units of Prometheus, the longest first, each at most once.
+_UNITS_S = {"y": 365 * 86_400.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_AMOUNT = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
+_SPAN = "".join(rf"(?:{_AMOUNT}\s*{unit})?\s*" for unit in _UNITS_S)
 
 
 class NotAllowed(ValueError):
@@ -58,6 +62,34 @@ def number(minimum: float, maximum: float, what: str, *, open_below: bool = Fals
         return float(value)
 
     return read
+
+
+def duration(minimum: float, maximum: float, what: str, *, open_below: bool = False, unit_s: float = 1.0) -> Kind:
+    """A length of time in units of ``unit_s`` seconds: a number of them, or a text such as ``"5ms"`` or ``"1h30m"``.
+
+    A text that is a number counts units too: it is how the environment and a command line say one.
+    """
+    plain = number(minimum, maximum, what, open_below=open_below)
+
+    def read(value: object) -> float:
+        try:
+            return float(plain(_units(value, unit_s) if isinstance(value, str) else value))
+        except NotAllowed as wrong:
+            raise NotAllowed(f"{wrong}, such as 90 or '1h30m'") from None
+
+    return read
+
+
+def _units(text: str, unit_s: float) -> object:
+    """Return how many units ``text`` says, or the text itself when it says none."""
+    stripped = text.strip()
+    if re.fullmatch(_AMOUNT, stripped):
+        return float(stripped)
+    found = re.fullmatch(_SPAN, stripped)
+    if found is None or not any(found.groups()):
+        return text
+    amounts = zip(found.groups(), _UNITS_S.values(), strict=True)
+    return sum(float(amount) * length_s for amount, length_s in amounts if amount) / unit_s
 
 
 def whole(minimum: int, maximum: int, what: str) -> Kind:

@@ -25,8 +25,8 @@ from pytest_sergas.core.budgets import ATTEMPTS, Budgets, numbers
 from pytest_sergas.core.records import TestType
 from pytest_sergas.core.text import show_value
 
-_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds", open_below=True)
-_SECONDS_OR_NONE = kinds.number(0, kinds.YEAR_S, "seconds (0 for none)")
+_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
+_SECONDS_OR_NONE = kinds.duration(0, kinds.YEAR_S, "seconds (0 for none)")
 
 
 class Source(StrEnum):

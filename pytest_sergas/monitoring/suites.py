@@ -17,7 +17,7 @@ from pytest_sergas.errors import ConfigurationError
 TestResult = TestRecord
 TestStatus = Outcome
 
-_SECONDS = kinds.number(0, kinds.YEAR_S, "seconds (0 for none)")
+_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds (0 for none)")
 _WORKERS = kinds.whole(1, 10_000, "workers")
 _RETRIES = kinds.whole(0, 100, "repetitions")
 

@@ -38,7 +38,7 @@ from pytest_sergas.monitoring.suites import SuiteResults
 LOG = logging.getLogger(__name__)
 
 _WORKERS = 4
-_INTERVAL = kinds.number(0, kinds.YEAR_S, "seconds", open_below=True)
+_INTERVAL = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 class ComprehensiveMonitoringSystem:

@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pytest_sergas.core import kinds
 from pytest_sergas.core.alerts import Alert, AlertLevel, State
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.kinds import YEAR_S
 from pytest_sergas.core.routes import all_of, read_matcher, write_matcher
 from pytest_sergas.core.silences import Silence
 from pytest_sergas.core.text import one_line
@@ -39,6 +39,7 @@ MATCHERS_LIMIT = 50
 TEXT_LIMIT = 1_000
 
 _BODY_BYTES = 64 * 1024
+_DURATION = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 class SilenceFaultsError(Exception):
@@ -225,10 +226,11 @@ def read_silence(document: dict[str, Any], now: Now) -> Silence:
             faults.append(f"matchers: {one_line(repr(entry), 80)}: {error}")
     if matchers and not faults and all_of(matchers)({}):
         faults.append("matchers: they match every alert; at least one has to ask for a label that is there")
-    seconds = document.get("duration_seconds", 0)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= YEAR_S:
-        faults.append(f"duration_seconds: allowed: more than 0 and at most {YEAR_S:.0f}")
-        seconds = 0
+    seconds = 0.0
+    try:
+        seconds = _DURATION(document.get("duration_seconds", 0))
+    except kinds.NotAllowed as wrong:
+        faults.append(f"duration_seconds: {wrong}")
     texts = {name: document.get(name, "") for name in ("created_by", "comment")}
     faults += [
         f"{name}: allowed: text of at most {TEXT_LIMIT} characters"

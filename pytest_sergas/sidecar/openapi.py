@@ -211,10 +211,17 @@ _SILENCE = _object(
 )
 _SILENCES = _object({"silences": _list(_SILENCE)})
 _SHORT: Schema = {"type": "string", "maxLength": SILENCE_TEXT_LIMIT}
+# Not every text that is accepted, but of these each one.
+_DURATION = "^[1-9][0-9]?(d([0-9]{1,2}h)?|h([0-9]{1,2}m)?|m([0-9]{1,2}s)?|s|ms)$"
 _NEW_SILENCE = _object(
     {
         "matchers": {"type": "array", "items": _SHORT, "minItems": 1, "maxItems": MATCHERS_LIMIT},
-        "duration_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": YEAR_S},
+        "duration_seconds": {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": YEAR_S},
+                {"type": "string", "pattern": _DURATION, "examples": ["1h30m"]},
+            ]
+        },
     },
     created_by=_SHORT,
     comment=_SHORT,

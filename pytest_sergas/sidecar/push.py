@@ -46,7 +46,7 @@ _GZIP_MIN_BYTES = 1_024
 _GZIP_LEVEL = 1  # a page is ten times smaller with it, and a third more with the default, which takes five times longer
 _PLAINLY_ENCODED = re.compile(r"%2[fF]|(%2[eE])")
 _UNCLEAN = re.compile(r"//|/\.{1,2}(?:/|\Z)")
-_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_TTL = kinds.duration(0, kinds.YEAR_S, "seconds (0 for ever)")
 _ACCEPTED = re.compile(r"\s*([^;,\s]+)((?:\s*;[^,]*)?)")
 _QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{1,3})?)")
 
@@ -259,10 +259,10 @@ def _ttl(value: str | None) -> tuple[float | None, str]:
     """Return the time to live that the header gives, or why it cannot be used."""
     if value is None:
         return None, ""
-    if not _DECIMAL.fullmatch(value.strip()) or not 0 <= float(value) <= kinds.YEAR_S:
-        shown = value[:80]
-        return None, f"Sergas-TTL: {shown!r}: allowed: seconds, at least 0 (for ever) and at most {kinds.YEAR_S:g}"
-    return float(value), ""
+    try:
+        return float(_TTL(value)), ""
+    except kinds.NotAllowed as wrong:
+        return None, f"Sergas-TTL: {value[:80]!r}: {wrong}"
 
 
 def _unsupported(content_type: str, encoding: str) -> str:

@@ -73,7 +73,10 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
     assert raised.value.faults == (
         ("sergas.toml: max_alerts_per_minute = 0: allowed: notifications in a minute, a whole number from 1 to 10000"),
-        "sergas.toml: [channels.team] timeout = 0: allowed: seconds, more than 0 and at most 600",
+        (
+            "sergas.toml: [channels.team] timeout = 0: allowed: seconds, more than 0 and at most 600"
+            ", such as 90 or '1h30m'"
+        ),
         "sergas.toml: [channels.team] send_resolved = 'no': allowed: true or false",
         (
             "sergas.toml: [channels.team] max_alerts_per_minute = 0: "

@@ -107,9 +107,15 @@ def test_sources_say_where_a_value_comes_from(tmp_path: Path) -> None:
                 "[[checks]]\ntype = 'tcp'\ninterval = 'x'"
             ),
             [
-                "sergas.toml: [checks.shop] timeout = 0: allowed: seconds, more than 0 and at most 86400",
+                (
+                    "sergas.toml: [checks.shop] timeout = 0: allowed: seconds, more than 0 and at most 86400"
+                    ", such as 90 or '1h30m'"
+                ),
                 "sergas.toml: [checks.shop] failures = 0: allowed: results, a whole number from 1 to 100",
-                "sergas.toml: [checks.2] interval = 'x': allowed: seconds, more than 0 and at most 86400",
+                (
+                    "sergas.toml: [checks.2] interval = 'x': allowed: seconds, more than 0 and at most 86400"
+                    ", such as 90 or '1h30m'"
+                ),
             ],
             id="values",
         ),
@@ -130,7 +136,12 @@ def test_sources_say_where_a_value_comes_from(tmp_path: Path) -> None:
         ),
         pytest.param(
             "health_check_timeout = -1",
-            ["sergas.toml: health_check_timeout = -1: allowed: seconds, more than 0 and at most 86400"],
+            [
+                (
+                    "sergas.toml: health_check_timeout = -1: allowed: seconds, more than 0 and at most 86400"
+                    ", such as 90 or '1h30m'"
+                )
+            ],
             id="general",
         ),
     ],

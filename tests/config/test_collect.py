@@ -104,10 +104,14 @@ ca_file = "ca.pem"
     ("line", "fault"),
     [
         pytest.param(
-            "interval = 0", "interval = 0: allowed: seconds, more than 0 and at most 31622400", id="no interval"
+            "interval = 0",
+            "interval = 0: allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'",
+            id="no interval",
         ),
         pytest.param(
-            "timeout = -1", "timeout = -1: allowed: seconds, more than 0 and at most 31622400", id="negative timeout"
+            "timeout = -1",
+            "timeout = -1: allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'",
+            id="negative timeout",
         ),
         pytest.param(
             "retention = 1",
@@ -116,7 +120,7 @@ ca_file = "ca.pem"
         ),
         pytest.param(
             "max_age = 10",
-            "max_age = 10: allowed: seconds, at least 300 and at most 31622400",
+            "max_age = 10: allowed: seconds, at least 300 and at most 31622400, such as 90 or '1h30m'",
             id="less than a look-back",
         ),
         pytest.param(

@@ -126,7 +126,7 @@ MATCHER = 'allowed: a label, one of = != =~ !~, and a value, such as severity="c
         ),
         pytest.param(
             "routes = [{channels = [], repeat_interval = 0}]",
-            "[routes.1] repeat_interval = 0: allowed: seconds, more than 0 and at most 31622400",
+            "[routes.1] repeat_interval = 0: allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'",
             id="no repeat interval",
         ),
         pytest.param(

@@ -68,7 +68,10 @@ def test_address(text: str, host: str, port: int, loopback: bool) -> None:  # no
         ('log_level = "loud"', "log_level = 'loud': allowed: 'debug', 'info', 'warning', 'error'"),
         ('log_format = "xml"', "log_format = 'xml': allowed: 'plain', 'json'"),
         ("max_connections = 1", "max_connections = 1: allowed: connections, a whole number from 8 to 100000"),
-        ("header_timeout = 0", "header_timeout = 0: allowed: seconds, more than 0 and at most 3600"),
+        (
+            "header_timeout = 0",
+            "header_timeout = 0: allowed: seconds, more than 0 and at most 3600, such as 90 or '1h30m'",
+        ),
         ("runs_kept = 0", "runs_kept = 0: allowed: runs, a whole number from 1 to 1000000"),
     ],
 )

@@ -62,6 +62,54 @@ def test_number_is_within_its_bounds(value: float, open_below: bool) -> None:  #
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90.0),
+        ("0", 0.0),
+        (" 1.5 ", 1.5),
+        ("5ms", 0.005),
+        ("5m", 300.0),
+        ("1h30m", 5_400.0),
+        ("1h 30m", 5_400.0),
+        ("1.5h", 5_400.0),
+        ("1d12h", 129_600.0),
+        ("2w", 1_209_600.0),
+        ("0s", 0.0),
+        ("1m500ms", 60.5),
+    ],
+)
+def test_length_of_time_is_written_as_people_do(text: str, seconds: float) -> None:
+    assert kinds.duration(0, kinds.YEAR_S, "seconds")(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "ms", "h", "1x", "1m1h", "1h1h", "-5s", "1,5h", "5 minutes", "nan", "inf", "1e3"]
+)
+def test_text_that_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(kinds.NotAllowed, match="allowed: seconds, at least 0 and at most 60, such as 90 or '1h30m'"):
+        kinds.duration(0, 60, "seconds")(text)
+
+
+@pytest.mark.parametrize("value", [61, "61", "2m", -1, True, None, [5], math.nan])
+def test_length_of_time_keeps_its_bounds(value: object) -> None:
+    with pytest.raises(kinds.NotAllowed):
+        kinds.duration(0, 60, "seconds")(value)
+
+
+@pytest.mark.parametrize(("value", "days"), [(30, 30.0), ("30", 30.0), ("36h", 1.5), ("2w", 14.0)])
+def test_number_counts_the_units_of_its_key_and_a_text_names_its_own(value: object, days: float) -> None:
+    assert kinds.duration(0, 90, "days", unit_s=86_400)(value) == pytest.approx(days)
+
+
+@given(st.integers(0, 364), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+def test_units_add_up(days: int, hours: int, minutes: int, seconds: int, milliseconds: int) -> None:
+    text = f"{days}d{hours}h{minutes}m{seconds}s{milliseconds}ms"
+
+    expected = ((days * 24 + hours) * 60 + minutes) * 60 + seconds + milliseconds / 1000
+    assert kinds.duration(0, kinds.YEAR_S, "seconds")(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
         pytest.param(

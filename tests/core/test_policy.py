@@ -102,22 +102,22 @@ def test_engine_knows_by_itself(source: Source, is_engine: bool) -> None:  # noq
         ),
         pytest.param(
             {"timeout": -1},
-            "(timeout=-1): allowed: seconds (0 for none), at least 0 and at most 31622400",
+            "(timeout=-1): allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'",
             id="negative",
         ),
         pytest.param(
             {"timeout": float("nan")},
-            "(timeout=nan): allowed: seconds (0 for none), at least 0 and at most 31622400",
+            "(timeout=nan): allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'",
             id="no number",
         ),
         pytest.param(
             {"timeout": 10**5000},
-            "(timeout=<int>): allowed: seconds (0 for none), at least 0 and at most 31622400",
+            "(timeout=<int>): allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'",
             id="more digits than Python shows",
         ),
         pytest.param(
             {"max_duration": 0},
-            "(max_duration=0): allowed: seconds, more than 0 and at most 31622400",
+            "(max_duration=0): allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'",
             id="budget of nothing",
         ),
         pytest.param(
@@ -142,7 +142,10 @@ def test_value_that_cannot_be_shown_is_named_by_its_class() -> None:
     _, faults = read_keywords("unit", {"timeout": Unprintable()})
 
     assert faults == (
-        "@pytest.mark.unit(timeout=<Unprintable>): allowed: seconds (0 for none), at least 0 and at most 31622400",
+        (
+            "@pytest.mark.unit(timeout=<Unprintable>): allowed: seconds (0 for none), at least 0 and at most 31622400"
+            ", such as 90 or '1h30m'"
+        ),
     )
 
 

@@ -299,14 +299,14 @@ def test_budget_use_is_recorded_for_a_test_that_passed(suite: pytest.Pytester, r
     }
 
 
-SECONDS = "allowed: seconds, more than 0 and at most 31622400"
+SECONDS = "allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'"
 MIB = "allowed: MiB, more than 0 and at most 1000000000"
 ALLOWED = {"max_duration": SECONDS, "max_cpu": SECONDS, "max_memory_mb": MIB}
 
 
 @pytest.mark.parametrize("budget", ALLOWED)
 def test_budget_of_a_marker_that_is_none_is_refused(pytester: pytest.Pytester, run: Run, budget: str) -> None:
-    given = {"0": "0", "-1": "-1", "float('nan')": "nan", "'20'": "'20'", "'20 %%'": "'20 %%'", "True": "True"}
+    given = {"0": "0", "-1": "-1", "float('nan')": "nan", "'20 x'": "'20 x'", "'20 %%'": "'20 %%'", "True": "True"}
     tests = [f"@pytest.mark.unit({budget}={value})\ndef test_{number}(): pass\n" for number, value in enumerate(given)]
     pytester.makepyfile(test_it="import pytest\n" + "".join(tests))
 
@@ -320,7 +320,7 @@ def test_budget_of_a_marker_that_is_none_is_refused(pytester: pytest.Pytester, r
 
 
 def test_budget_of_a_type_that_is_none_is_refused(pytester: pytest.Pytester, run: Run) -> None:
-    given = {"unit": "0", "smoke": "-1", "load": "nan", "e2e": "'20'", "stress": "'20 %%'"}
+    given = {"unit": "0", "smoke": "-1", "load": "nan", "e2e": "'20 x'", "stress": "'20 %%'"}
     tables = [f"[types.{name}]\n" + "".join(f"{key} = {value}\n" for key in ALLOWED) for name, value in given.items()]
     pytester.makefile(".toml", sergas="".join(tables))
     pytester.makepyfile(test_it="def test_one(): pass")

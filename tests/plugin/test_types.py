@@ -194,7 +194,7 @@ BAD_TEXT = [
     "  test_bad.py::test_a: @pytest.mark.unit(timeuot=5): unknown keyword; did you mean 'timeout'?",
     (
         "  test_bad.py::test_b: @pytest.mark.integration(timeout=-1): "
-        "allowed: seconds (0 for none), at least 0 and at most 31622400"
+        "allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'"
     ),
     (
         "  test_bad.py::test_b: @pytest.mark.integration(gate=True): "

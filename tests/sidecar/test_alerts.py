@@ -207,7 +207,7 @@ async def test_silence_that_is_not_there_cannot_be_ended(served: Served) -> None
 
 
 MATCHERS = 'matchers: allowed: a list of 1 to 50, such as ["severity=\\"critical\\""]'
-SECONDS = "duration_seconds: allowed: more than 0 and at most 31622400"
+SECONDS = "duration_seconds: allowed: seconds, more than 0 and at most 31622400, such as 90 or '1h30m'"
 MATCHER = 'allowed: a label, one of = != =~ !~, and a value, such as severity="critical" or type=~"smoke|e2e"'
 
 
