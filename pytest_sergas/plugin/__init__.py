@@ -51,9 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     # A worker that replaces a dead one begins when others may have ended, and pytest-cov would erase their data.
-    known = early_config.known_args_namespace
-    if hasattr(known, "cov_append") and is_starting_worker():
-        known.cov_append = True
+    if is_starting_worker():
+        from pytest_sergas.plugin.foreign import command_line
+
+        known = command_line(early_config, "coverage may be incomplete where a worker is replaced")
+        if known is not None and hasattr(known, "cov_append"):
+            known.cov_append = True
     return (yield)
 
 

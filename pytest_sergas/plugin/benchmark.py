@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.rounds import Statistics, summarise
+from pytest_sergas.plugin.foreign import plugin_median_s
 
 OTHERS = ("benchmark", "codspeed")
 MIN_ROUNDS = 5
@@ -72,9 +73,7 @@ def median_s(item: pytest.Item) -> float | None:
     fixture = getattr(item, "funcargs", {}).get("benchmark")
     if isinstance(fixture, Benchmark):
         return fixture.statistics.median_s if fixture.statistics is not None else None
-    # pytest-benchmark: metadata, and in it the statistics; both are missing when it is disabled.
-    median = getattr(getattr(getattr(fixture, "stats", None), "stats", None), "median", None)
-    return float(median) if isinstance(median, int | float) and median > 0 else None
+    return plugin_median_s(item.config, fixture)
 
 
 def _goes_on(made: int, begun_s: float) -> bool:

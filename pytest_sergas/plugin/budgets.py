@@ -11,16 +11,16 @@ for ``--fail-on-flaky``, nor in the line of counts, where it is "sampled" instea
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.outcomes import Failed  # pytest.fail.Exception, which type checkers do not know
 
 from pytest_sergas.core.budgets import Budgets, Decision, Verdict, judge, numbers
 from pytest_sergas.core.measurement import Measurement
+from pytest_sergas.plugin import foreign
 from pytest_sergas.plugin.types import Typed
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_sergas.plugin.suite_cap import SuiteCap
 
 
-class BudgetExceeded(Failed):
+class BudgetExceeded(foreign.Failed):
     """A call used more than its budget allows, or may have and is to be repeated; the text says all of it."""
 
     # As pytest's own: the text begins with the name alone.
@@ -74,6 +74,8 @@ class Judging:
         self._known: dict[Typed, Budgets] = {}
         self._types: dict[str, str] = {}
         self._cap: SuiteCap | None = None
+        self._reruns: foreign.Reruns | None = None
+        self._is_expected_to_fail: Callable[[pytest.Item], bool] = bool
 
     def assign(self, item: pytest.Item, typed: Typed) -> Budgets:
         """Return the budgets of ``item``, and let pytest-rerunfailures repeat it as they ask.
@@ -86,12 +88,12 @@ class Judging:
         if not budgets.any:
             return budgets
         if not self._types:
-            item.config.pluginmanager.register(self, "sergas-budgets")
-            self._cap = _suite_cap(item.config)
+            self._begin(item.config)
         self._types[item.nodeid] = typed.policy.type
         if budgets.regression is not None:
             budgets = replace(budgets, before_s=self._took(item))
-        if not self._repeats:
+        engine = self._reruns
+        if engine is None:
             budgets = replace(budgets, attempts=1, most=1)
             self._count(budgets)
             return budgets
@@ -99,11 +101,27 @@ class Judging:
         budgets = replace(budgets, attempts=attempts, most=most)
         self._count(budgets)
         extra = most - 1 if budgets.timed else 0
-        condition = _Condition(item)
+        condition = _Condition(item, engine)
         # Memory is not repeated: not even by the retries of the test.
         if extra or condition.retries:
-            item.add_marker(_marker(item, condition, extra=extra), append=False)
+            item.add_marker(_marker(item, condition, engine, extra=extra), append=False)
         return budgets
+
+    def _begin(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(self, "sergas-budgets")
+        self._is_expected_to_fail = foreign.is_expected_to_fail(config)
+        if self._repeats:
+            self._reruns = foreign.reruns(config)
+        most = foreign.option(config, "max_suite_reruns")
+        if self._reruns is None or most is None:
+            return
+        from pytest_sergas.plugin.suite_cap import SuiteCap
+
+        count = foreign.reruns_of_run(config)
+        if count is None:
+            self._reruns = None
+        else:
+            self._cap = SuiteCap(config, count, most)
 
     def _took(self, item: pytest.Item) -> tuple[float, ...]:
         """Return the seconds that ``item`` took in earlier runs on a machine like this."""
@@ -128,10 +146,10 @@ class Judging:
         if verdict.decision is Decision.REPEAT and self._cap is not None and not self._cap.reserve():
             made = len(state.samples)
             verdict = judge(replace(budgets, attempts=made, most=made), state.samples, self._types[item.nodeid])
-        if _expected_to_fail(item):
+        if self._is_expected_to_fail(item):
             return Verdict(Decision.WITHIN, verdict.findings)
-        if verdict.text:
-            state.over.add(_number(item))
+        if verdict.text and self._reruns is not None:
+            state.over.add(self._reruns.attempt(item))
         return verdict
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -142,51 +160,28 @@ class Judging:
         result = yield
         if self._cap is not None:
             self._cap.release()
-        count = _number(item)
-        if count > 1 and count - len(state.over) <= 1:
-            item.execution_count = 1  # type: ignore[attr-defined]  # what --fail-on-flaky looks at
+        if self._reruns is not None:
+            count = self._reruns.attempt(item)
+            if count > 1 and count - len(state.over) <= 1:
+                self._reruns.forget_attempts(item)
         return result
 
 
-def _suite_cap(config: pytest.Config) -> SuiteCap | None:
-    """Return what keeps the count of repetitions of the run; None where it may make any number."""
-    most: int | None = config.getoption("max_suite_reruns", None)
-    if most is None:
-        return None
-    from pytest_sergas.plugin.suite_cap import SuiteCap
-
-    return SuiteCap(config, most)
-
-
-def _expected_to_fail(item: pytest.Item) -> bool:
-    """Whether an xfail mark is in force: such a test is measured, not judged."""
-    from _pytest.skipping import xfailed_key
-
-    return item.stash.get(xfailed_key, None) is not None
-
-
-def _number(item: pytest.Item) -> int:
-    """Return the number of the attempt that is going on, as pytest-rerunfailures counts."""
-    number: int = getattr(item, "execution_count", 1)
-    return number
-
-
-def _marker(item: pytest.Item, condition: _Condition, *, extra: int) -> pytest.MarkDecorator:
+def _marker(item: pytest.Item, condition: _Condition, engine: foreign.Reruns, *, extra: int) -> pytest.MarkDecorator:
     """Return the ``flaky`` marker that repeats ``item`` as it would be anyway, and for its time budget.
 
     Args:
         extra: how many more attempts the budget may need.
     """
-    import pytest_rerunfailures as engine
-
     config = item.config
     reruns = condition.retries
-    if config.getoption("reruns_mode") == "append":  # then the engine adds its own number to that of any marker
-        reruns -= engine._get_global_reruns(config) or 0  # noqa: SLF001  it has no public way to ask
+    # Then the engine adds its own number to that of any marker.
+    if foreign.option(config, "reruns_mode") == "append":
+        reruns -= engine.of_run(config) or 0
     mark: pytest.MarkDecorator = pytest.mark.flaky(
         reruns=reruns + extra,
-        reruns_delay=engine.get_reruns_delay(item),
-        reruns_delay_backoff_factor=engine.get_reruns_delay_backoff_factor(item),
+        reruns_delay=engine.delay_s(item),
+        reruns_delay_backoff_factor=engine.backoff(item),
         # Filters would keep a budget from being repeated; the condition asks them about everything else.
         only_rerun=[],
         rerun_except=[],
@@ -201,42 +196,41 @@ class _Condition:
     pytest-rerunfailures asks once for each phase that failed, with None for a subtest.
     """
 
-    def __init__(self, item: pytest.Item) -> None:
-        import pytest_rerunfailures as engine
-
+    def __init__(self, item: pytest.Item, engine: foreign.Reruns) -> None:
         self._item = item
-        self._engine: Any = engine
+        self._engine = engine
         self._mark = item.get_closest_marker("flaky")
-        self._only = engine._get_rerun_filter_regex(item, "only_rerun")  # noqa: SLF001  nor for these
-        self._except = engine._get_rerun_filter_regex(item, "rerun_except")  # noqa: SLF001
-        self.retries: int = engine.get_reruns_count(item) or 0
+        self._only = engine.filter(item, "only_rerun")
+        self._except = engine.filter(item, "rerun_except")
+        self.retries: int = engine.count(item) or 0
 
     def __call__(self, error: BaseException | None) -> bool:
         item, over = self._item, self._item.stash[_STATE].over
-        if getattr(item, "_test_failed_statuses", {}).get("teardown"):
-            over.discard(_number(item))  # more than a budget has failed
+        number = self._engine.attempt(item)
+        if self._engine.teardown_failed(item):
+            over.discard(number)  # more than a budget has failed
         elif isinstance(error, BudgetExceeded):
             return error.repeat
-        return _number(item) - len(over) <= self.retries and self._before(error)
+        return number - len(over) <= self.retries and self._before(error)
 
     def _before(self, error: BaseException | None) -> bool:
         """Return what filters and condition would have said without us."""
         caught = SimpleNamespace(value=error) if error is not None else None
-        if self._only and not self._engine._matches_any_rerun_error(self._only, caught):  # noqa: SLF001
+        if self._only and not self._engine.matches_only(self._only, caught):
             return False
-        if self._except and self._engine._matches_any_rerun_except_error(self._except, caught):  # noqa: SLF001
+        if self._except and self._engine.matches_except(self._except, caught):
             return False
         if self._mark is None or "condition" not in self._mark.kwargs:
             return True
         condition = self._mark.kwargs["condition"]
-        return bool(self._engine.evaluate_condition(self._item, self._mark, condition, caught))
+        return bool(self._engine.evaluate(self._item, self._mark, condition, caught))
 
 
 def _available(item: pytest.Item) -> int | None:
     """Return how many attempts pytest-rerunfailures can make of ``item``; None for any number."""
     config = item.config
-    excluded = config.getoption("rerun_exclude_path") or []
+    excluded = foreign.option(config, "rerun_exclude_path") or []
     if any(item.path.is_relative_to(config.rootpath / path) for path in excluded):
         return 1
-    limits: list[int | None] = [config.getoption("force_reruns"), config.getoption("max_suite_reruns", None)]
+    limits: list[int | None] = [foreign.option(config, name) for name in ("force_reruns", "max_suite_reruns")]
     return min((limit + 1 for limit in limits if limit is not None), default=None)

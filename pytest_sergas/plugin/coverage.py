@@ -20,6 +20,7 @@ import pytest
 from pytest_sergas.core.acceptance import ALL
 from pytest_sergas.core.records import UNTYPED, TestRecord
 from pytest_sergas.core.summary import TYPE_ORDER
+from pytest_sergas.plugin.foreign import Measured
 
 _PREFIX = "sergas:"
 _IMPORTING = "^$"
@@ -36,49 +37,45 @@ class Coverage:
     """
 
     def __init__(self, config: pytest.Config, types: Mapping[str, str]) -> None:
-        self._plugin: Any = config.pluginmanager.getplugin("_cov")
+        self._measured = Measured(config)
         self._types = types
         self._now = ""
         self.notes: list[str] = []
         self.is_whole = True
 
-    @property
-    def _cov(self) -> Any:
-        """The object of coverage, or None while nothing is measured."""
-        controller = self._plugin.cov_controller
-        return controller.cov if controller is not None else None
-
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         context = f"{_PREFIX}{self._types.get(item.nodeid, UNTYPED)}"
-        if context != self._now and self._is_ours(self._cov):
-            self._cov.switch_context(context)
-            self._now = context
+        if context != self._now:
+            cov = self._measured.cov
+            if self._is_ours(cov):
+                cov.switch_context(context)
+                self._now = context
         return (yield)
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        if node in self._plugin.cov_controller.failed_workers and self.is_whole:
+        if self._measured.has_failed(node) and self.is_whole:
             self.is_whole = False
-            self._plugin.options.cov_fail_under = None
+            self._measured.expect_nothing()
             self.notes.append(
                 f"coverage: the data of worker {node.gateway.id}, which died, is missing; no minimum of it is judged"
             )
 
     def _is_ours(self, cov: Any) -> bool:
         """Whether nobody else says what coverage's contexts are."""
-        return cov is not None and self._plugin.options.cov_context != "test" and not cov.config.dynamic_context
+        return cov is not None and not self._measured.is_by_test and not cov.get_option("run:dynamic_context")
 
     def percentages(self, tests: Sequence[TestRecord]) -> dict[str, float]:
         """Return the percentage of the whole run, under `ALL`, and of each type; empty where nothing was measured."""
         from coverage.exceptions import CoverageException
 
-        cov = self._cov
+        cov = self._measured.cov
         if cov is None:
             return {}
         try:
             found = {ALL: _percent(cov)}
-            if cov.config.dynamic_context:
+            if cov.get_option("run:dynamic_context"):
                 self.notes.append("coverage: with dynamic_context in its configuration it is not known by type")
                 return found
             for name, contexts in self._contexts(tests):
@@ -94,7 +91,7 @@ class Coverage:
         for test in tests:
             by_type.setdefault(test.type, []).append(test.node_id)
         for name, node_ids in sorted(by_type.items(), key=lambda entry: TYPE_ORDER.index(entry[0])):
-            if self._plugin.options.cov_context == "test":
+            if self._measured.is_by_test:
                 yield name, rf"^(?:{'|'.join(map(re.escape, node_ids))})\|"
             else:
                 yield name, f"^{_PREFIX}{name}$"

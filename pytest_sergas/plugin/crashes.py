@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_sergas.plugin.exchange import Exchange
+from pytest_sergas.plugin.foreign import worker_process
 
 _REAP_S = 10.0  # a process whose pipe has closed may still be writing its core
 
@@ -40,16 +41,20 @@ class Crashes:
         if error:
             self._died[node.gateway.id] = self._cause(node)
 
-    @pytest.hookimpl(optionalhook=True, tryfirst=True)
-    def pytest_handlecrashitem(self, report: Any) -> None:
+    @pytest.hookimpl(optionalhook=True, wrapper=True, tryfirst=True)
+    def pytest_handlecrashitem(self, report: Any) -> Generator[None, object, object]:
         cause = self._died.pop(report.node.gateway.id, "")
         if cause:
             report.longrepr = f"{report.longrepr}: {cause}"
+        report.sergas_crash = True
+        return (yield)
 
     def _cause(self, node: Any) -> str:
-        process = getattr(getattr(node.gateway, "_io", None), "popen", None)
-        if process is None:
+        if not node.gateway.spec.popen:
             return "on another machine, its end is not known here"
+        process = worker_process(node.config, node)
+        if process is None:
+            return "nobody knows how"
         ended_s = time.monotonic()
         try:
             status: int = process.wait(_REAP_S)
@@ -92,6 +97,11 @@ class DeadlineNotes:
     def _note(self, timeout_s: float, deadline_s: float) -> None:
         text = json.dumps({"timeout_s": timeout_s, "deadline_s": deadline_s})
         os.pwrite(self._file, text.ljust(100).encode("ascii"), 0)
+
+
+def is_crash(report: pytest.TestReport) -> bool:
+    """Whether pytest-xdist reports that a worker died in a test."""
+    return hasattr(report, "sergas_crash")
 
 
 def describe(status: int) -> str:

@@ -31,6 +31,7 @@ from pytest_sergas.core.health import UP
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.exchange import write_at_once
+from pytest_sergas.plugin.foreign import skipped_at_item
 from pytest_sergas.plugin.types import TYPED
 
 NAME = "sergas-dependencies"
@@ -237,7 +238,7 @@ class Guard:
         if why := reason(names, self._known()):
             policy = item.stash[TYPED].policy
             if (policy.on_unavailable or self._otherwise) == "skip":
-                raise pytest.skip.Exception(why, _use_item_location=True)
+                raise skipped_at_item(item.config)(why)
             # To repeat it would change nothing.
             item.add_marker(pytest.mark.flaky(reruns=0, condition=False), append=False)
             pytest.fail(f"{why}\n{_advice(policy)}", pytrace=False)

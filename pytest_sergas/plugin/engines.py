@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.policy import Layer, Source
+from pytest_sergas.plugin.foreign import ini, option
 
 ENGINE_MARKERS = frozenset({"timeout", "flaky"})
 
@@ -50,25 +51,25 @@ def marker_layer(mark: pytest.Mark) -> Layer:
 def _command_line(config: pytest.Config, engines: Engines) -> Mapping[str, Any]:
     given: dict[str, Any] = {}
     if engines.timeouts:
-        given["timeout"] = config.getoption("timeout")
+        given["timeout"] = option(config, "timeout")
         if given["timeout"] is None:
             given["timeout"] = _number(os.environ.get("PYTEST_TIMEOUT"))
     if config.pluginmanager.hasplugin("rerunfailures"):
-        forced = config.getoption("force_reruns")
-        given["retries"] = config.getoption("reruns") if forced is None else forced
-        given["retry_delay"] = config.getoption("reruns_delay")
-        given["retry_on"] = config.getoption("only_rerun")
+        forced = option(config, "force_reruns")
+        given["retries"] = option(config, "reruns") if forced is None else forced
+        given["retry_delay"] = option(config, "reruns_delay")
+        given["retry_on"] = option(config, "only_rerun")
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _ini(config: pytest.Config, engines: Engines) -> Mapping[str, Any]:
     given: dict[str, Any] = {}
     if engines.timeouts:
-        given["timeout"] = _number(config.getini("timeout"))
+        given["timeout"] = _number(ini(config, "timeout"))
     if config.pluginmanager.hasplugin("rerunfailures"):
-        given["retries"] = _number(config.getini("reruns"))
-        given["retry_delay"] = _number(config.getini("reruns_delay"))
-        given["retry_on"] = config.getini("only_rerun") or None
+        given["retries"] = _number(ini(config, "reruns"))
+        given["retry_delay"] = _number(ini(config, "reruns_delay"))
+        given["retry_on"] = ini(config, "only_rerun") or None
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -70,12 +70,6 @@ class Parallel:
         """What is in quarantine and was not collected."""
         return self._exchange.left.unmatched
 
-    @property
-    def stopped(self) -> str:
-        """Why pytest-xdist has ended the run: workers died that it may not replace; "" where it did not."""
-        reason: str | None = getattr(self._config.pluginmanager.getplugin("dsession"), "_summary_report", None)
-        return reason or ""
-
     def notes(self, tests: Sequence[TestRecord], wall_s: float, *, complete: bool) -> list[str]:
         """Return what the summary says about this run's workers.
 

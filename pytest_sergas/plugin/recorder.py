@@ -4,7 +4,7 @@ What pytest reports is a stream, interleaved over the workers. Of one test it br
 set-up report, call reports (several with subtests) and a teardown report; a failure that will be repeated
 says ``rerun`` instead of ``failed``, and ``retried`` where pytest-retry repeats it. A subtest reports at
 once, and so before its set-up when the other reports are kept back for a possible repetition. A worker that
-dies leaves an attempt open, and pytest-xdist says so in a report whose phase is ``???``. So:
+dies leaves an attempt open, and pytest-xdist says so in a report of its own (`pytest_sergas.plugin.crashes`). So:
 
 - a second set-up report, or any report without an open attempt, opens an attempt;
 - it belongs to the same test as the attempt before it if that one announced a repetition; otherwise the
@@ -224,7 +224,7 @@ class Recorder:
         return file
 
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
-        when: str = report.when or Phase.CRASH
+        when: str = Phase.CRASH if "sergas_crash" in report.__dict__ else report.when or ""
         masked: str = getattr(report, "sergas_masked", "")
         reported: str = masked or report.outcome  # pytest-xdist and pytest-rerunfailures know more words than pytest
         if hasattr(report, "context") and report.outcome == "skipped":

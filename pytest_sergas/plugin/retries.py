@@ -7,13 +7,14 @@ line, because any ``flaky`` marker sets both to zero.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_rerunfailures
 
 from pytest_sergas.core.policy import Policy
+from pytest_sergas.plugin.foreign import ini, option
 from pytest_sergas.plugin.types import Typed
 
 
@@ -28,12 +29,18 @@ class RaisedOneOf:
 
 
 class Retries:
-    """Puts the retries of the policies onto the items."""
+    """Puts the retries of the policies onto the items.
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._backoff = config.getoption("reruns_delay_backoff_factor")
-        if self._backoff is None and re.fullmatch(r"\d+(\.\d+)?", config.getini("reruns_delay_backoff_factor") or ""):
-            self._backoff = float(config.getini("reruns_delay_backoff_factor"))
+    Args:
+        count: how often pytest-rerunfailures would repeat an item by itself.
+    """
+
+    def __init__(self, config: pytest.Config, count: Callable[[pytest.Item], int | None]) -> None:
+        self._count = count
+        self._backoff = option(config, "reruns_delay_backoff_factor")
+        configured = ini(config, "reruns_delay_backoff_factor") or ""
+        if self._backoff is None and re.fullmatch(r"\d+(\.\d+)?", configured):
+            self._backoff = float(configured)
         self._known: dict[Typed, pytest.MarkDecorator | None] = {}
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
@@ -48,7 +55,7 @@ class Retries:
     def _work_out(self, item: pytest.Item, policy: Policy) -> pytest.MarkDecorator | None:
         if policy.choices["retries"].source.is_engine and not self._refined(policy):
             return None
-        would = pytest_rerunfailures.get_reruns_count(item) or 0
+        would = self._count(item) or 0
         if policy.retries == would == 0:
             return None
         keywords: dict[str, Any] = {"reruns": policy.retries, "reruns_delay": policy.retry_delay_s}

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.plan import History, Plan, plan
+from pytest_sergas.plugin import foreign
+from pytest_sergas.plugin.crashes import is_crash
 from pytest_sergas.plugin.exchange import Exchange
 from pytest_sergas.plugin.gate import ControllerGate
 from pytest_sergas.plugin.scheduler import Assignment, PlannedScheduling
@@ -33,6 +35,7 @@ class Scheduling:
         self._history = history
         self._scheduler: PlannedScheduling | None = None
         self._notes: list[str] = []
+        self._workers = 0
 
     @property
     def notes(self) -> list[str]:
@@ -45,15 +48,15 @@ class Scheduling:
         stray = f"completed more than once: {node_id}{more}; a process that it forked went on as {worker}"
         return [*self._notes, stray]
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:
+        self._workers = len(specs)
+
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        from xdist.report import report_collection_diff
-        from xdist.scheduler import LoadScheduling
-        from xdist.workermanage import parse_tx_spec_config
-
         theirs = yield
         # What -n alone stands for; another plugin's scheduler is its user's choice, as --dist is.
-        if type(theirs) is not LoadScheduling or _given(config):
+        if type(theirs) is not foreign.load_scheduling(config) or _given(config):
             return theirs
         if self._exchange.remote_workers:
             self._notes.append("workers on other machines: the tests are scheduled by pytest-xdist (load)")
@@ -61,10 +64,10 @@ class Scheduling:
         self._gate.waits_for_controller = True
         self._scheduler = PlannedScheduling(
             config,
-            workers=len(parse_tx_spec_config(config)),
+            workers=self._workers,
             assign=self._assign,
             failed_gate=lambda: self._gate.failed,
-            differs=report_collection_diff,
+            differs=foreign.collection_difference(config),
         )
         return self._scheduler
 
@@ -79,16 +82,12 @@ class Scheduling:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # After a crash: now it is known whether the test is repeated, and whether a gate failed.
-        when: str | None = report.when
-        if when == "???" and self._scheduler is not None:
+        if is_crash(report) and self._scheduler is not None:
             self._scheduler.resume()
 
     def _assign(self, node_ids: Sequence[str]) -> Assignment:
-        from xdist.workermanage import parse_tx_spec_config
-
         left, history = self._exchange.left, self._history()
-        workers = len(parse_tx_spec_config(self._config))
-        made = plan(left.collected(node_ids), left.rules, history, workers=workers)
+        made = plan(left.collected(node_ids), left.rules, history, workers=self._workers)
         self._tell(made, left.rules.caps)
         return Assignment(made, left.rules.caps, [history.durations.get(node_id) for node_id in node_ids])
 
@@ -105,5 +104,7 @@ class Scheduling:
 
 def _given(config: pytest.Config) -> bool:
     """Whether the user chose a distribution: ``-n`` sets the option too, but not what was parsed."""
-    parsed = config.known_args_namespace
+    parsed = foreign.command_line(config, "the tests are scheduled by pytest-xdist")
+    if parsed is None:
+        return True
     return getattr(parsed, "dist", "no") != "no" or bool(getattr(parsed, "distload", False))

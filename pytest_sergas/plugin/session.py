@@ -21,6 +21,7 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.plugin import foreign
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.durations import KeptDurations
 from pytest_sergas.plugin.engines import Engines
@@ -116,15 +117,11 @@ class Collection:
         self._types = Types(loaded, self._engines)
         self._appliers: list[Applier] = []
         if self._engines.timeouts:
-            from pytest_sergas.plugin.timeouts import Timeouts
-
-            timeouts = Timeouts(config)
-            config.pluginmanager.register(timeouts, "sergas-timeouts")
-            self._appliers.append(timeouts)
-        if self._engines.retries:
+            self._guard_with_timeouts(config)
+        if self._engines.retries and (count := foreign.reruns_count(config)) is not None:
             from pytest_sergas.plugin.retries import Retries
 
-            self._appliers.append(Retries(config))
+            self._appliers.append(Retries(config, count))
         self._measuring: Measuring | None = None
         self._judging: Judging | None = None
         if loaded.settings.measure:
@@ -136,6 +133,15 @@ class Collection:
         self.faults: list[str] = []
         self.needs_checks = False
         self._coroutines: set[str] = set()
+
+    def _guard_with_timeouts(self, config: pytest.Config) -> None:
+        from pytest_sergas.plugin.timeouts import Timeouts
+
+        settings = foreign.timeout_settings(config)
+        if settings is not None:
+            timeouts = Timeouts(config, settings)
+            config.pluginmanager.register(timeouts, "sergas-timeouts")
+            self._appliers.append(timeouts)
 
     def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
         from pytest_sergas.plugin.benchmark import OTHERS, BenchmarkFixture
@@ -435,7 +441,7 @@ class Run:
         if self._quarantining is not None:
             tests = self._quarantining.quarantine.applied(tests)
         finished_s = time.time()
-        gave_up = self._parallel.stopped if self._parallel is not None else ""
+        gave_up = foreign.given_up(self._config) if self._parallel is not None else ""
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or gave_up)
         complete = not stopped and not unfinished
         # Who has stopped a run does not wait for more of it.
@@ -467,7 +473,7 @@ class Run:
             collected=session.testscollected,
             workers=len(self._recorder.workers),
             environment=replace(environment, machine=machine) if machine else environment,
-            notes=tuple(notes),
+            notes=tuple(dict.fromkeys([*notes, *foreign.lost(self._config)])),
             refused=self.refused,
             coverage=coverage,
             version=VERSION,

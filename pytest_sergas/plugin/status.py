@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
+from pytest_sergas.plugin.crashes import is_crash
+from pytest_sergas.plugin.foreign import set_terminal_file, terminal_file
+
 if TYPE_CHECKING:
     from pytest_sergas.core.plan import History
     from pytest_sergas.core.progress import Progress
@@ -47,14 +50,15 @@ class StatusFile:
 
     Args:
         writer: pytest's.
+        file: that of the writer, through which everybody writes.
     """
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: Any, file: TextIO) -> None:
         self._writer = writer
-        self._file: TextIO = writer._file  # noqa: SLF001  there is no other way to what everybody writes through
+        self._file = file
         self._shown = ""
         self._back = ""
-        writer._file = self  # noqa: SLF001  likewise
+        set_terminal_file(writer, self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -96,7 +100,7 @@ class StatusFile:
     def close(self) -> None:
         """Take the line away, and give the file back."""
         self.clear()
-        self._writer._file = self._file  # noqa: SLF001  as above
+        set_terminal_file(self._writer, self._file)
 
 
 class Status:
@@ -122,11 +126,12 @@ class Status:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         # Exactly pytest's own: whoever replaces it shows something of his own.
-        if type(reporter) is not pytest.TerminalReporter:
+        file = terminal_file(session.config) if type(reporter) is pytest.TerminalReporter else None
+        if file is None:
             return (yield)
         if session.items:
             self._expect([item.nodeid for item in session.items])
-        self._file = StatusFile(reporter._tw)  # noqa: SLF001  there is no other way to it
+        self._file = StatusFile(session.config.get_terminal_writer(), file)
         try:
             return (yield)
         finally:
@@ -149,8 +154,7 @@ class Status:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        when: str | None = report.when
-        if when == "???" and report.outcome == "failed":  # a worker has died in it, and it is not repeated
+        if is_crash(report) and report.outcome == "failed":  # a worker has died in it, and it is not repeated
             self._over(report.nodeid)
         self._draw()
 

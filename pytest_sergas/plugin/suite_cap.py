@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
+from pytest_sergas.plugin.foreign import replace_reruns_of_run
+
 
 class SuiteCap:
     """Stands between pytest-rerunfailures and its count, and keeps one repetition for the test that is running."""
 
-    def __init__(self, config: pytest.Config, most: int) -> None:
-        self._count: Any = config.failures_db  # type: ignore[attr-defined]  # where the engine looks it up
+    def __init__(self, config: pytest.Config, count: Any, most: int) -> None:
+        self._count = count
         self._most = most
         self._reserved = False
-        config.failures_db = self  # type: ignore[attr-defined]
+        replace_reruns_of_run(config, self)
 
     def reserve(self) -> bool:
         """Return whether the attempt that is going on may be repeated."""

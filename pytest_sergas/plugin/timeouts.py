@@ -17,19 +17,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_timeout
 
+from pytest_sergas.plugin.foreign import TimeoutSettings
 from pytest_sergas.plugin.types import Typed
+
+if TYPE_CHECKING:
+    import pytest_timeout
 
 
 class Timeouts:
     """Arms and cancels."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._env = pytest_timeout.get_env_settings(config)
+    def __init__(self, config: pytest.Config, settings: TimeoutSettings) -> None:
+        self._settings = settings
+        self._env = settings.of_run
         self._engine_arms = bool(self._env.timeout and self._env.timeout > 0 and not self._env.func_only)
         self._hook = config.hook
         self._set: Callable[..., object] = config.hook.pytest_timeout_set_timer
@@ -38,6 +42,7 @@ class Timeouts:
         # By the identity of the item, which lives as long as the session: to ask its stash would take three calls.
         self._assigned: dict[int, pytest_timeout.Settings] = {}
         self._started_s = 0.0
+        self._last: pytest.Item | None = None
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
         """Note the timeout of ``item`` where pytest-timeout would not apply it by itself."""
@@ -56,7 +61,7 @@ class Timeouts:
     def _work_out(self, item: pytest.Item, typed: Typed) -> pytest_timeout.Settings | None:
         if typed.policy.choices["timeout"].source.is_engine:
             return None
-        base = _engine_settings(item) if "timeout" in typed.engine_marks else self._env
+        base = self._settings.of_item(item) if "timeout" in typed.engine_marks else self._env
         return base._replace(timeout=typed.policy.timeout_s)
 
     @pytest.hookimpl(tryfirst=True)
@@ -71,8 +76,9 @@ class Timeouts:
         settings = self._assigned.get(id(item))
         if settings is not None:
             self._arm(item, settings, armed=self._engine_arms)
-        elif getattr(item, "execution_count", 1) > 1:
-            self._arm(item, _engine_settings(item), armed=True)
+        elif item is self._last:  # another attempt
+            self._arm(item, self._settings.of_item(item), armed=True)
+        self._last = item
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
@@ -86,7 +92,7 @@ class Timeouts:
         # It is here that pytest-timeout cancels, and a debugger, where there is one, has been left again.
         if not isinstance(node, pytest.Item) or call.when not in {"setup", "call"}:
             return
-        settings = self._assigned.get(id(node)) or _engine_settings(node)
+        settings = self._assigned.get(id(node)) or self._settings.of_item(node)
         if hasattr(report, "context") and settings.timeout:  # a subtest: the call goes on
             left_s = settings.timeout - (time.perf_counter() - self._started_s)
             settings = settings._replace(timeout=max(left_s, 0.001))
@@ -109,7 +115,3 @@ def _implementation(hook: Any) -> Callable[..., object]:
     implementations = hook.get_hookimpls()
     function: Callable[..., object] = implementations[0].function if len(implementations) == 1 else hook
     return function
-
-
-def _engine_settings(item: pytest.Item) -> pytest_timeout.Settings:
-    return pytest_timeout._get_item_settings(item)  # noqa: SLF001  it has no public way to read its marker

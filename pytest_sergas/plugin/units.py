@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_sergas.core.plan import Tie
+from pytest_sergas.plugin.foreign import Fixtures
 
 _TYING = frozenset({"class", "module", "package"})
 # As words in the file, because it may not have been imported; one that only mentions them ties for nothing.
@@ -26,6 +27,7 @@ class Ties:
     """Finds ties; what was found out about a fixture is used again."""
 
     def __init__(self) -> None:
+        self._fixtures = Fixtures()
         self._tying: dict[int, bool] = {}
         self._made: dict[tuple[str, bool], Tie] = {}
         self._packages: dict[str, bool] = {}
@@ -36,14 +38,11 @@ class Ties:
         group = _group(item)
         if group:
             found[self._tie(f"group {group}", firm=True)] = None
-        info = getattr(item, "_fixtureinfo", None)  # a doctest of a text file has none
-        for definitions in info.name2fixturedefs.values() if info is not None else ():
-            # Where a fixture overrides another and asks for it, both are set up.
-            for definition in definitions:
-                if self._ties(definition, item):
-                    tie = self._shared(definition, item)
-                    if tie is not None:
-                        found[tie] = None
+        for definition in self._fixtures.of(item):
+            if self._ties(definition, item):
+                tie = self._shared(definition, item)
+                if tie is not None:
+                    found[tie] = None
         for node in item.iter_parents():
             if isinstance(node, pytest.Package) and self._sets_up(node):
                 found[self._tie(f"package {node.nodeid} __init__.py", firm=False)] = None
@@ -61,7 +60,9 @@ class Ties:
         known = self._tying.get(id(definition))
         if known is None:
             known = self._tying[id(definition)] = (
-                definition.scope in _TYING and not _is_parameter(definition) and not _is_empty_class(definition, item)
+                definition.scope in _TYING
+                and not self._fixtures.is_parameter(definition)
+                and not _is_empty_class(definition, item)
             )
         return known
 
@@ -95,11 +96,6 @@ def _scope_node(definition: Any, item: pytest.Item) -> pytest.Collector | None:
         if isinstance(node, pytest.Package) and node.nodeid == definition.baseid:
             return node
     return None
-
-
-def _is_parameter(definition: Any) -> bool:
-    """Whether it only carries a value of ``parametrize(..., scope=...)``."""
-    return getattr(definition.func, "__name__", "") == "get_direct_param_fixture_func"
 
 
 def _is_empty_class(definition: Any, item: pytest.Item) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sergas.core.plan import Rules, gates_of_units
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.plugin import exchange
+from pytest_sergas.plugin import exchange, foreign
 from pytest_sergas.plugin.forks import end_strays
 from pytest_sergas.plugin.gain import TellTimes
 from pytest_sergas.plugin.gate import WorkerGate
@@ -55,7 +55,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     left = exchange.Left(
         types=found.types,
         faults=found.faults,
-        notes=list(found.notes),
+        notes=[*found.notes, *foreign.lost(config)],
         rules=Rules(gates, caps),
         ties=[ties.of(item) for item in session.items],
         exclusive=exclusive,
@@ -125,11 +125,12 @@ def _note_deadlines(session: pytest.Session, shared: Path) -> None:
     config = session.config
     if not config.pluginmanager.hasplugin("timeout"):
         return
-    import pytest_timeout
-
     from pytest_sergas.plugin.crashes import DeadlineNotes
 
-    if pytest_timeout.get_env_settings(config).method == "thread" or any(map(_marked_for_a_thread, session.items)):
+    settings = foreign.timeout_settings(config)
+    if settings is None:
+        return
+    if settings.of_run.method == "thread" or any(map(_marked_for_a_thread, session.items)):
         worker = config.workerinput["workerid"]  # type: ignore[attr-defined]  # set by pytest-xdist
         config.pluginmanager.register(DeadlineNotes(shared, worker), "sergas-deadlines")
 

@@ -68,7 +68,7 @@ WRITES = st.lists(st.one_of(st.text("ab.\n", min_size=1, max_size=50), st.just(N
 def test_line_that_was_taken_away_leaves_no_trace(writes: list[str | None]) -> None:
     screen, writer = terminal()
     plain, alone = terminal()
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
     for number, text in enumerate(writes):
         if text is None:
             # Where pytest's output ends exactly at the edge, the cursor is nowhere in particular; pytest avoids that.
@@ -87,7 +87,7 @@ def test_line_that_was_taken_away_leaves_no_trace(writes: list[str | None]) -> N
 
 def test_line_stands_below_what_pytest_writes() -> None:
     screen, writer = terminal()
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
 
     writer.write("test_a.py ..")
     file.draw("3 left")
@@ -97,7 +97,7 @@ def test_line_stands_below_what_pytest_writes() -> None:
 
 def test_line_that_says_the_same_is_not_drawn_again() -> None:
     screen, writer = terminal()
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
     file.draw("3 left")
     screen.screen.reset()
 
@@ -108,7 +108,7 @@ def test_line_that_says_the_same_is_not_drawn_again() -> None:
 
 def test_line_at_the_bottom_scrolls_and_leaves_no_trace() -> None:
     screen, writer = terminal(height=4)
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
     for number in range(9):
         writer.write(f"line {number}\n..")
         file.draw("status")
@@ -121,7 +121,7 @@ def test_line_at_the_bottom_scrolls_and_leaves_no_trace() -> None:
 
 def test_what_somebody_else_wrote_below_stays() -> None:
     screen, writer = terminal()
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
     writer.write("..")
     file.draw("status")
     screen.write("\nsergas: nothing heard\n")
@@ -134,7 +134,7 @@ def test_what_somebody_else_wrote_below_stays() -> None:
 
 def test_line_is_not_drawn_where_somebody_rewrites_his() -> None:
     screen, writer = terminal()
-    file = StatusFile(writer)
+    file = StatusFile(writer, vars(writer)["_file"])
     writer.write("\rcreated: 1/2 workers")
 
     file.draw("status")
@@ -146,7 +146,7 @@ def test_file_is_given_back() -> None:
     screen, writer = terminal()
     own = vars(writer)["_file"]
 
-    StatusFile(writer).close()
+    StatusFile(writer, vars(writer)["_file"]).close()
 
     assert own is screen
     assert vars(writer)["_file"] is screen

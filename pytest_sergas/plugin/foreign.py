@@ -1,0 +1,449 @@
+"""Every use of what other packages keep to themselves, each with a probe and a fall-back.
+
+A name without a promise may be gone with the next release. So each is looked at when it is first needed, before it is
+relied on; where it is not as expected, the run loses one feature, says so in one line, and goes on:
+
+    package               name                                                    lost without it
+    -------------------------------------------------------------------------------------------------------------------
+    pytest                _pytest.skipping.xfailed_key                            budgets of tests with an xfail mark
+                          Function._fixtureinfo, attributes of FixtureDef         units of tests that share fixtures
+                          _pytest.python.get_direct_param_fixture_func            the same, for parameters with a scope
+                          TerminalWriter._file                                    the line of progress
+                          Config.known_args_namespace                             our scheduler; data of dead workers
+                          Skipped(_use_item_location=)                            the test's own line in -rs
+    pytest-xdist          LoadScheduling                                          our scheduler
+                          report_collection_diff                                  the difference between two workers
+                          DSession._summary_report                                why it gave up
+    execnet               Gateway._io.popen                                       why a worker died
+    pytest-timeout        get_env_settings, Settings                              timeouts of types
+                          _get_item_settings                                      later attempts under a timeout mark
+    pytest-rerunfailures  get_reruns_count                                        retries of types
+                          delays, filters and conditions, counts on the item      several attempts for a time budget
+                          Config.failures_db                                      the same, under a cap of the run
+    pytest-cov            cov_controller.cov, .failed_workers, .options           coverage by type
+    pytest-benchmark      fixture.stats.stats.median                              budgets of one round
+
+`pytest.fail.Exception` is public, but type checkers do not know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+import pytest
+
+if TYPE_CHECKING:
+    import argparse
+    import subprocess
+
+    import pytest_timeout
+    from _pytest import outcomes
+
+    Failed = outcomes.Failed
+else:
+    Failed = pytest.fail.Exception
+
+_LOST = pytest.StashKey[dict[str, None]]()
+
+
+class _ChangedError(Exception):
+    """A name is not there any more, or not as expected."""
+
+
+def lost(config: pytest.Config) -> Sequence[str]:
+    """Return a line for each feature that a changed package has cost so far."""
+    found = config.stash.get(_LOST, None)
+    return () if found is None else tuple(found)
+
+
+def lose(config: pytest.Config, package: str, what: object, cost: str) -> None:
+    """Note that ``package`` has changed: ``what`` of it, and what that costs the run."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    with suppress(PackageNotFoundError):  # vendored, or on the path without metadata
+        package = f"{package} {version(package)}"
+    config.stash.setdefault(_LOST, {})[f"{package} is not as expected: {what}; {cost}"] = None
+
+
+def _function(owner: Any, name: str, arguments: int) -> Callable[..., Any]:
+    """Return a function of ``owner`` that can be called with so many positional arguments.
+
+    Raises:
+        _ChangedError: there is no such function.
+    """
+    function = getattr(owner, name, None)
+    where = f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
+    if not callable(function):
+        raise _ChangedError(f"{where} is missing")
+    # inspect.signature would take fifty times as long.
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        most = code.co_argcount - hasattr(function, "__self__")
+        takes_any = code.co_flags & 0x04  # *arguments
+        least = most - len(function.__defaults__ or ())
+        asked = code.co_kwonlyargcount - len(function.__kwdefaults__ or ())
+        if asked or least > arguments or (arguments > most and not takes_any):
+            raise _ChangedError(f"{where} takes other arguments")
+    result: Callable[..., Any] = function
+    return result
+
+
+def _uses(owner: Any, function: str, attribute: str) -> None:
+    """Check that a function of ``owner`` keeps ``attribute`` on items.
+
+    Raises:
+        _ChangedError: it does not.
+    """
+    code = getattr(getattr(owner, function, None), "__code__", None)
+    if code is None or attribute not in (*code.co_names, *code.co_consts):
+        raise _ChangedError(f"{owner.__name__}.{function} does not keep {attribute}")
+
+
+# Options of other plugins are public, but come and go with their versions.
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """Return an option's value; None where this version of its plugin has no such option."""
+    return config.getoption(name, None)
+
+
+def ini(config: pytest.Config, name: str) -> Any:
+    """Return a value of the configuration file; None where this version of its plugin has no such key."""
+    try:
+        return config.getini(name)
+    except ValueError:
+        return None
+
+
+# pytest
+
+
+def is_expected_to_fail(config: pytest.Config) -> Callable[[pytest.Item], bool]:
+    """Return what says of an item that is being called whether an xfail mark is in force."""
+    from _pytest import skipping
+
+    key: Any = getattr(skipping, "xfailed_key", None)
+    if isinstance(key, pytest.StashKey):
+        return lambda item: item.stash.get(key, None) is not None
+    cost = "the budgets of tests with an xfail mark are not judged"
+    lose(config, "pytest", "_pytest.skipping.xfailed_key is missing", cost)
+    return lambda item: item.get_closest_marker("xfail") is not None
+
+
+class Fixtures:
+    """The definitions of the fixtures that items ask for."""
+
+    _NEEDED = ("scope", "argname", "baseid", "func")
+
+    def __init__(self) -> None:
+        self._is_checked = False
+        self._is_lost = False
+        self._carrier: object = None
+
+    def of(self, item: pytest.Item) -> Iterable[Any]:
+        """Return the definitions, with ``scope``, ``argname``, ``baseid`` and ``func``.
+
+        Where a fixture overrides another and asks for it, both are among them.
+        """
+        if self._is_lost:
+            return ()
+        info = getattr(item, "_fixtureinfo", None)
+        if info is None and not isinstance(item, pytest.Function):  # a doctest of a text file has none
+            return ()
+        try:
+            found = [one for group in info.name2fixturedefs.values() for one in group]  # type: ignore[union-attr]
+        except AttributeError:
+            return self._lose(item, "Function._fixtureinfo.name2fixturedefs")
+        if found and not self._is_checked:
+            self._is_checked = True
+            missing = [name for name in self._NEEDED if not hasattr(found[0], name)]
+            if missing:
+                return self._lose(item, f"FixtureDef.{missing[0]}")
+            self._find_carrier(item)
+        return found
+
+    def is_parameter(self, definition: Any) -> bool:
+        """Whether a definition only carries a value of ``parametrize(..., scope=...)``."""
+        return definition.func is self._carrier
+
+    def _find_carrier(self, item: pytest.Item) -> None:
+        from _pytest import python
+
+        self._carrier = getattr(python, "get_direct_param_fixture_func", None)
+        if self._carrier is None:
+            what = "_pytest.python.get_direct_param_fixture_func is missing"
+            lose(item.config, "pytest", what, "tests that share a parameter of a wider scope run on one worker")
+
+    def _lose(self, item: pytest.Item, name: str) -> tuple[()]:
+        self._is_lost = True
+        cost = "tests that share fixtures are distributed as if they shared none"
+        lose(item.config, "pytest", f"{name} is missing", cost)
+        return ()
+
+
+def terminal_file(config: pytest.Config) -> TextIO | None:
+    """Return the file that pytest's terminal writer writes to, or None where it cannot be replaced."""
+    file: TextIO | None = getattr(config.get_terminal_writer(), "_file", None)
+    if file is None:
+        lose(config, "pytest", "TerminalWriter._file is missing", "there is no line of progress")
+    return file
+
+
+def set_terminal_file(writer: Any, file: Any) -> None:
+    """Let a terminal writer that has a `terminal_file` write to another."""
+    writer._file = file  # noqa: SLF001
+
+
+def command_line(config: pytest.Config, cost: str) -> argparse.Namespace | None:
+    """Return the options as they were typed, before plugins changed them; None, and ``cost`` noted, without them."""
+    found: argparse.Namespace | None = getattr(config, "known_args_namespace", None)
+    if found is None:
+        lose(config, "pytest", "Config.known_args_namespace is missing", cost)
+    return found
+
+
+def skipped_at_item(config: pytest.Config) -> Callable[[str], BaseException]:
+    """Return what makes of a reason the exception that skips an item, shown with the item's own line."""
+    try:
+        pytest.skip.Exception("", _use_item_location=True)
+    except TypeError:
+        what = "Skipped takes no _use_item_location"
+        lose(config, "pytest", what, "tests that are skipped for a dependency are shown with a line of sergas")
+        return pytest.skip.Exception
+    return lambda reason: pytest.skip.Exception(reason, _use_item_location=True)
+
+
+# pytest-xdist, and execnet under it
+
+
+def load_scheduling(config: pytest.Config) -> type | None:
+    """Return the scheduler that ``-n`` alone stands for."""
+    from xdist import scheduler
+
+    found = getattr(scheduler, "LoadScheduling", None)
+    if not isinstance(found, type):
+        what = "xdist.scheduler.LoadScheduling is missing"
+        lose(config, "pytest-xdist", what, "the tests are scheduled by pytest-xdist")
+        return None
+    return found
+
+
+def collection_difference(config: pytest.Config) -> Callable[[Sequence[str], Sequence[str], str, str], str | None]:
+    """Return what compares the tests that two workers collected; it returns a text, or None when they are the same."""
+    from xdist import report
+
+    try:
+        return _function(report, "report_collection_diff", 4)
+    except _ChangedError as error:
+        lose(config, "pytest-xdist", error, "where workers collect different tests, the difference is not shown")
+
+    def differs(first: Sequence[str], second: Sequence[str], first_id: str, second_id: str) -> str | None:
+        return None if first == second else f"Different tests were collected between {first_id} and {second_id}."
+
+    return differs
+
+
+def given_up(config: pytest.Config) -> str:
+    """Return why pytest-xdist has ended the run: workers died that it may not replace; "" where it did not."""
+    try:
+        reason: str | None = config.pluginmanager.getplugin("dsession")._summary_report  # noqa: SLF001
+    except AttributeError:
+        what = "DSession._summary_report is missing"
+        lose(config, "pytest-xdist", what, "a run that gave up because workers died is not marked as incomplete")
+        return ""
+    return reason or ""
+
+
+def worker_process(config: pytest.Config, node: Any) -> subprocess.Popen[bytes] | None:
+    """Return the process of a worker of this machine."""
+    popen: Any = getattr(getattr(node.gateway, "_io", None), "popen", None)
+    if not callable(getattr(popen, "wait", None)):
+        lose(config, "execnet", "Gateway._io.popen is missing", "why a worker died is not known")
+        return None
+    process: subprocess.Popen[bytes] = popen
+    return process
+
+
+# pytest-timeout
+
+
+class TimeoutSettings:
+    """The settings of pytest-timeout: of the run, and of an item."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        import pytest_timeout
+
+        self._engine = pytest_timeout
+        self._config = config
+        self.of_run: pytest_timeout.Settings = _function(pytest_timeout, "get_env_settings", 1)(config)
+        missing = {"timeout", "method", "func_only"} - set(getattr(self.of_run, "_fields", ()))
+        if missing:
+            raise _ChangedError(f"pytest_timeout.Settings.{min(missing)} is missing")
+        for name in ("pytest_timeout_set_timer", "pytest_timeout_cancel_timer"):
+            _function(config.hook, name, 0)
+        self._of_item: Callable[..., pytest_timeout.Settings] | None = None
+        self._is_checked = False
+
+    def of_item(self, item: pytest.Item) -> pytest_timeout.Settings:
+        """Return what is in force for ``item``, its mark included."""
+        if not self._is_checked:
+            self._is_checked = True
+            try:
+                self._of_item = _function(self._engine, "_get_item_settings", 1)
+            except _ChangedError as error:
+                cost = "timeout marks guard only the first attempt of a test, and no teardown after a failure"
+                lose(self._config, "pytest-timeout", error, cost)
+        if self._of_item is not None:
+            return self._of_item(item)
+        # Nothing is armed again where a mark says something that only pytest-timeout can read.
+        is_marked = item.get_closest_marker("timeout") is not None
+        return self.of_run._replace(timeout=None) if is_marked else self.of_run
+
+
+def timeout_settings(config: pytest.Config) -> TimeoutSettings | None:
+    """Return the settings of pytest-timeout, where they can be read."""
+    try:
+        return TimeoutSettings(config)
+    except _ChangedError as error:
+        lose(config, "pytest-timeout", error, "types bring no timeout; pytest-timeout's own settings apply")
+        return None
+
+
+# pytest-rerunfailures
+
+
+def reruns_count(config: pytest.Config) -> Callable[[pytest.Item], int | None] | None:
+    """Return what says how often pytest-rerunfailures would repeat an item by itself."""
+    import pytest_rerunfailures
+
+    try:
+        return _function(pytest_rerunfailures, "get_reruns_count", 1)
+    except _ChangedError as error:
+        lose(config, "pytest-rerunfailures", error, "types bring no retries; pytest-rerunfailures' own settings apply")
+        return None
+
+
+class Reruns:
+    """What pytest-rerunfailures knows about repeating an item."""
+
+    def __init__(self) -> None:
+        import pytest_rerunfailures as engine
+
+        self.count: Callable[[pytest.Item], int | None] = _function(engine, "get_reruns_count", 1)
+        self.delay_s: Callable[[pytest.Item], float] = _function(engine, "get_reruns_delay", 1)
+        self.backoff: Callable[[pytest.Item], float] = _function(engine, "get_reruns_delay_backoff_factor", 1)
+        self.of_run: Callable[[pytest.Config], int | None] = _function(engine, "_get_global_reruns", 1)
+        self.filter: Callable[[pytest.Item, str], Any] = _function(engine, "_get_rerun_filter_regex", 2)
+        self.matches_only: Callable[[Any, Any], bool] = _function(engine, "_matches_any_rerun_error", 2)
+        self.matches_except: Callable[[Any, Any], bool] = _function(engine, "_matches_any_rerun_except_error", 2)
+        self.evaluate: Callable[[pytest.Item, pytest.Mark, object, Any], bool] = _function(
+            engine, "evaluate_condition", 4
+        )
+        _uses(engine, "pytest_runtest_protocol", "execution_count")
+        _uses(engine, "pytest_runtest_makereport", "_test_failed_statuses")
+
+    @staticmethod
+    def attempt(item: pytest.Item) -> int:
+        """Return the number of the attempt that is going on; 1 where the engine has nothing to do with the item."""
+        number: int = getattr(item, "execution_count", 1)
+        return number
+
+    @staticmethod
+    def forget_attempts(item: pytest.Item) -> None:
+        """Let ``--fail-on-flaky`` see one attempt."""
+        item.execution_count = 1  # type: ignore[attr-defined]
+
+    @staticmethod
+    def teardown_failed(item: pytest.Item) -> bool:
+        """Whether the teardown of the attempt that has just ended failed."""
+        return bool(getattr(item, "_test_failed_statuses", {}).get("teardown"))
+
+
+def reruns(config: pytest.Config) -> Reruns | None:
+    """Return what is known about repeating items, where several attempts can be made for a budget."""
+    try:
+        return Reruns()
+    except _ChangedError as error:
+        cost = "a time budget is judged by one attempt, and a failure of it is repeated like any other"
+        lose(config, "pytest-rerunfailures", error, cost)
+        return None
+
+
+def reruns_of_run(config: pytest.Config) -> Any:
+    """Return pytest-rerunfailures' count of the repetitions of the run, or None where it cannot be reserved from."""
+    count = getattr(config, "failures_db", None)
+    try:
+        _function(count, "try_increment_suite_reruns", 1)
+        _function(count, "decrement_suite_reruns", 0)
+        _function(count, "get_suite_reruns", 0)
+    except _ChangedError as error:
+        cost = "under a cap of repetitions, a time budget is judged by one attempt"
+        lose(config, "pytest-rerunfailures", error, cost)
+        return None
+    return count
+
+
+def replace_reruns_of_run(config: pytest.Config, count: Any) -> None:
+    """Let pytest-rerunfailures ask ``count`` instead."""
+    config.failures_db = count  # type: ignore[attr-defined]
+
+
+# pytest-cov
+
+
+class Measured:
+    """What pytest-cov measures."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._plugin: Any = config.pluginmanager.getplugin("_cov")
+        self._is_lost = False
+
+    @property
+    def cov(self) -> Any:
+        """The object of coverage, or None while nothing is measured."""
+        controller = self._found(self._plugin, "cov_controller")
+        return None if controller is None else self._found(controller, "cov")
+
+    @property
+    def is_by_test(self) -> bool:
+        """Whether pytest-cov itself sets contexts: ``--cov-context=test``."""
+        return bool(self._found(self._found(self._plugin, "options"), "cov_context") == "test")
+
+    def has_failed(self, node: object) -> bool:
+        """Whether the data of a worker that has ended is missing."""
+        return node in (self._found(self._plugin.cov_controller, "failed_workers") or ())
+
+    def expect_nothing(self) -> None:
+        """Let the run pass without ``--cov-fail-under``."""
+        if self._found(self._plugin, "options") is not None:
+            self._plugin.options.cov_fail_under = None
+
+    def _found(self, owner: Any, name: str) -> Any:
+        if self._is_lost or owner is None:
+            return None
+        try:
+            return getattr(owner, name)
+        except AttributeError:
+            self._is_lost = True
+            what = f"{type(owner).__name__}.{name} is missing"
+            lose(self._config, "pytest-cov", what, "coverage is not known by type, and no minimum of it is judged")
+            return None
+
+
+# pytest-benchmark
+
+
+def plugin_median_s(config: pytest.Config, fixture: Any) -> float | None:
+    """Return the median of the rounds of pytest-benchmark's fixture, or None when it made none."""
+    metadata = getattr(fixture, "stats", None)
+    if metadata is None:  # disabled, or not called
+        return None
+    median = getattr(getattr(metadata, "stats", None), "median", None)
+    if not isinstance(median, int | float):
+        what = "BenchmarkFixture.stats.stats.median is missing"
+        lose(config, "pytest-benchmark", what, "budgets are judged by all rounds together")
+        return None
+    return float(median) if median > 0 else None
