@@ -62,13 +62,13 @@ def test_without_rules_it_says_where_they_would_be(here: Path, capsys: pytest.Ca
 
 
 def test_a_wrong_file_is_refused_with_every_fault(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "b.yml").write_text(RULES.replace("load > 5", "topk(1, load)").replace("2m", "soon"), "utf-8")
+    (here / "b.yml").write_text(RULES.replace("load > 5", "limitk(1, load)").replace("2m", "soon"), "utf-8")
 
     assert main(["rules", "check", "b.yml"]) == 2
     assert capsys.readouterr().err == (
         "sergas: 2 faults in the configuration\n"
-        "  b.yml:1: group 'g', rule 'High', expr: 'topk(1, load)' the aggregation topk is not supported; "
-        "supported: sum, avg, min, max, count\n"
+        "  b.yml:1: group 'g', rule 'High', expr: 'limitk(1, load)' the aggregation limitk is not supported; "
+        "supported: sum, avg, min, max, count, group, stddev, stdvar, topk, bottomk, count_values, quantile\n"
         "  b.yml:1: group 'g', rule 'High', for: 'soon' is not a duration; allowed: such as 90s, 5m or 1h30m, "
         "units y w d h m s ms\n"
     )
@@ -88,9 +88,17 @@ def test_a_running_sidecar_tells_which_rules_never_had_a_series(here: Path, caps
 
 
 def test_a_rule_that_fails_is_shown() -> None:
-    rule = {"file": "a.yml", "group": "g", "alert": "High", "error": "two alerts", "unmatched": []}
+    rule = {"file": "a.yml", "group": "g", "alert": "High", "record": "", "error": "two alerts", "unmatched": []}
 
-    assert list(running_lines([rule])) == ["  a.yml: g, High fails: two alerts"]
+    assert list(running_lines([{**rule, "warming_up_s": 0}])) == ["  a.yml: g, High fails: two alerts"]
+
+
+def test_a_rule_that_is_warming_up_is_shown() -> None:
+    rule = {"file": "a.yml", "group": "g", "alert": "", "record": "a:b", "error": "", "unmatched": []}
+
+    assert list(running_lines([{**rule, "warming_up_s": 90}])) == [
+        "  a.yml: g, a:b is warming up: samples reach as far back as it looks in 90.0 s"
+    ]
 
 
 def test_another_server_is_not_taken_for_a_sidecar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -423,7 +423,7 @@ def test_rules_of_the_readme_are_taken(tmp_path: Path) -> None:
         (tmp_path / found[1]).write_text(text, encoding="utf-8")
     settings = config.load_sections(read_file(tmp_path), ("rules",), environ={})["rules"].settings
 
-    assert rule_files.plan(settings, tmp_path, "", 86_400).groups[0].rules[0].alert == "SmokeTestsFailed"
+    assert rule_files.plan(settings, tmp_path, "", 86_400).groups[0].rules[0].name == "SmokeTestsFailed"
 
 
 def test_metrics_of_checks_are_documented() -> None:

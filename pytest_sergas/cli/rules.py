@@ -13,6 +13,7 @@ from pytest_sergas.config import load_sections
 from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.core.rule_tests import TestFile, read_tests, run_file
 from pytest_sergas.core.rules import Group, read_rules
+from pytest_sergas.core.summary import seconds
 
 HELP = "check rule files, and run tests of rules"
 EXAMPLES = """\
@@ -92,11 +93,13 @@ def found_lines(groups: Sequence[Group]) -> Iterator[str]:
 def running_lines(rules: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Return what there is to say about rules of a sidecar: failures, and series that there have never been."""
     for rule in rules:
-        place = f"{rule['file']}: {rule['group']}, {rule['alert']}"
+        place = f"{rule['file']}: {rule['group']}, {rule['alert'] or rule['record']}"
         if rule["error"]:
             yield f"  {place} fails: {rule['error']}"
         for selector in rule["unmatched"]:
             yield f"  {place} selects series that there have never been: {selector}"
+        if rule["warming_up_s"]:
+            yield f"  {place} is warming up: samples reach as far back as it looks in {seconds(rule['warming_up_s'])}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -105,7 +105,8 @@ class Evaluation:
         cooldown_s: for this rule, the interval of repeating while it fires and the least time between two times that
             it begins to be told; None for what the route says.
         source: where the rule comes from: the name of its group.
-        covered: False while the rule looks back further than the samples reach after a restart; states stay.
+        covered: False while the rule looks back further than samples reach; the states of alerts stay then.
+        firing_lasts: whether what is in ``active`` would be there with older samples, too: then it counts in any case.
         error: why the evaluation failed, or ""; states stay.
         gone: labels of alerts, as in ``active``, whose series are not there any more. What is neither here nor in
             ``active`` has a condition that is false.
@@ -119,6 +120,7 @@ class Evaluation:
     cooldown_s: float | None = None
     source: str = ""
     covered: bool = True
+    firing_lasts: bool = False
     error: str = ""
     gone: frozenset[Labels] = frozenset()
 
@@ -221,12 +223,16 @@ def step(before: Mapping[Labels, Alert], evaluation: Evaluation) -> Step:
     Args:
         before: those of the rule that are pending or firing, by their labels.
     """
-    if evaluation.error or not evaluation.covered:
+    if evaluation.error or not (evaluation.covered or evaluation.firing_lasts):
         return Step(before)
     alerts: dict[Labels, Alert] = {}
     transitions: list[Transition] = []
     held = {active.labels: active for active in evaluation.active}
-    for labels in (*held, *(labels for labels in before if labels not in held)):
+    others = [labels for labels in before if labels not in held]
+    if not evaluation.covered:
+        alerts.update((labels, before[labels]) for labels in others)
+        others = []
+    for labels in (*held, *others):
         earlier = before.get(labels)
         after = _after(earlier, held.get(labels), evaluation, labels)
         state = earlier.state if earlier else State.INACTIVE

@@ -16,8 +16,9 @@
           - {expr: sum(sergas_tests), eval_time: 5m, exp_samples: [{labels: "{}", value: 2}]}
 
 All rules are evaluated every `evaluation_interval` from 0 on, whatever interval their group has, as promtool does. The
-alerts of a time are those that fire after the last evaluation that is not later. `group_eval_order` is taken and means
-nothing: no rule here reads what another one records. `external_labels` are refused: a sidecar has none.
+alerts of a time are those that fire after the last evaluation that is not later. Groups are evaluated in the order of
+`group_eval_order`, the others after them; what they record is there for the next rule. `external_labels` are refused: a
+sidecar has none.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from dataclasses import dataclass
 
 from pytest_sergas.core import alerts
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.input_series import NotationError, read_metric, read_series, read_value
+from pytest_sergas.core.input_series import SAMPLES_LIMIT, NotationError, read_metric, read_series, read_value
 from pytest_sergas.core.messages import ALERTNAME
+from pytest_sergas.core.printf import shown_float
 from pytest_sergas.core.promql import EvaluationError, Expression, Selector, Vector
 from pytest_sergas.core.promql.vectors import shown
 from pytest_sergas.core.rule_document import Entry, entries_of, read_document, text_of
-from pytest_sergas.core.rules import Group, Rule, read_duration_of, read_expression_of
+from pytest_sergas.core.rules import ALERTS, Group, Recording, Rule, alert_labels, read_duration_of, read_expression_of
 from pytest_sergas.core.series import NAME, Labels, Series, canonical
-from pytest_sergas.core.template_functions import shown_float
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError
 
@@ -82,6 +83,7 @@ class TestFile:
     Attributes:
         rule_files: the patterns of the rule files that it is about, relative to it.
         interval_s: seconds from one evaluation to the next.
+        order: names of groups, in the order in which they are evaluated, before the others.
     """
 
     __test__ = False  # none of pytest's
@@ -90,6 +92,7 @@ class TestFile:
     rule_files: tuple[str, ...]
     interval_s: float
     tests: tuple[RuleTest, ...]
+    order: tuple[str, ...] = ()
 
 
 def read_tests(content: str, file: str) -> TestFile:
@@ -101,94 +104,123 @@ def read_tests(content: str, file: str) -> TestFile:
     faults: list[str] = []
     top = read_document(content, file, faults)
     fields = top.fields(("rule_files", "evaluation_interval", "group_eval_order", "tests")) if top is not None else {}
-    ordered: set[str] = set()
+    order: dict[str, None] = {}
     for entry in entries_of(fields, "group_eval_order"):
-        if (group := entry.text()) in ordered:
-            entry.fault(f"{one_line(group, 80)!r} stands there twice")
-        ordered.add(group)
+        if (group := entry.text()) in order:
+            entry.fault(f"{one_line(group, 80)!r} is duplicated")
+        order[group] = None
     interval_s = read_duration_of(fields["evaluation_interval"]) if "evaluation_interval" in fields else 0.0
     files = tuple(entry.text() for entry in entries_of(fields, "rule_files"))
     entries = enumerate(entries_of(fields, "tests"), 1)
     tests = tuple(_test(entry.inside(f"test {number}")) for number, entry in entries)
     if faults:
         raise ConfigurationError(tuple(faults))
-    return TestFile(file, files, interval_s or EVALUATION_INTERVAL_S, tests)
+    return TestFile(file, files, interval_s or EVALUATION_INTERVAL_S, tests, tuple(order))
 
 
 def run_file(file: TestFile, groups: Sequence[Group]) -> Iterator[str]:
     """Run the tests of a file over the rules of its rule files; return what is not as expected."""
+    ranks = {name: rank for rank, name in enumerate(file.order)}
+    ordered = sorted(groups, key=lambda group: ranks.get(group.name, len(ranks)))
     for test in file.tests:
-        yield from (f"{test.name}, {failure}" for failure in run(test, groups, file.interval_s))
+        yield from (f"{test.name}, {failure}" for failure in run(test, ordered, file.interval_s))
 
 
 def run(test: RuleTest, groups: Sequence[Group], interval_s: float) -> Iterator[str]:
     """Run a test; return what is not as expected, a text for each place."""
-    yield from _run_alerts(test, [rule for group in groups for rule in group.rules], interval_s)
-    for expected in test.expressions:
-        now = Now(expected.time_s, expected.time_s)
-        expression = expected.expression
-        try:
-            got = expression.evaluate(selected(expression, test.series), now)
-        except EvaluationError as error:
-            yield f"line {expected.line}: {expression.source} at {_time(expected.time_s)}: {error}"
-            continue
-        if not _equal(got, expected.expected):
-            head = f"line {expected.line}: {expression.source} at {_time(expected.time_s)}"
-            yield _difference(head, map(_element, expected.expected), map(_element, got))
-
-
-def firing(
-    rules: Sequence[Rule], series: Sequence[Series], times_s: Iterable[float], external_url: str = ""
-) -> Iterator[tuple[float, Mapping[str, Sequence[Told]]]]:
-    """Evaluate ``rules`` at ``times_s``; return, for each time, name of an alert → those that fire after it.
-
-    Raises:
-        EvaluationError: a rule has no result.
-    """
-    for time_s, found in followed(rules, series, times_s, external_url):
-        fired: dict[str, list[Told]] = {rule.alert: [] for rule in rules}
-        for alert in found:
-            if alert.state is alerts.State.FIRING:
-                fired[alert.name].append((alert.labels, alert.annotations))
-        yield time_s, {name: sorted(told) for name, told in fired.items()}
-
-
-def followed(
-    rules: Sequence[Rule], series: Sequence[Series], times_s: Iterable[float], external_url: str = ""
-) -> Iterator[tuple[float, Sequence[alerts.Alert]]]:
-    """Evaluate ``rules`` at ``times_s``; return, for each time, the alerts that are pending or firing after it.
-
-    A series is taken as it is: an offset into the future finds the samples that are written there, and promtool none.
-
-    Raises:
-        EvaluationError: a rule has no result.
-    """
-    chosen = [selected(rule.expression, series) for rule in rules]
-    states: list[Mapping[Labels, alerts.Alert]] = [{} for _ in rules]
-    for time_s in times_s:
-        for index, rule in enumerate(rules):
-            now = Now(time_s, time_s)
-            active = rule.alerts(rule.expression.evaluate(chosen[index], now), external_url)
-            evaluation = alerts.Evaluation(rule.identity, now, active, rule.for_s, rule.keep_firing_for_s)
-            states[index] = alerts.step(states[index], evaluation).alerts
-        yield time_s, [alert for of_rule in states for alert in of_rule.values()]
-
-
-def _run_alerts(test: RuleTest, rules: Sequence[Rule], interval_s: float) -> Iterator[str]:
     wanted: dict[float, list[AlertTest]] = {}
     for expected in test.alerts:
         wanted.setdefault(round(expected.time_s // interval_s * interval_s, 3), []).append(expected)
-    count = round(max(wanted, default=-interval_s) / interval_s) + 1
-    times_s = [round(index * interval_s, 3) for index in range(count)]
+    ends_s = (*wanted, *(expression.time_s for expression in test.expressions))
+    count = int(max(ends_s, default=-interval_s) / interval_s + 1e-9) + 1
+    evaluated = Evaluated([rule for group in groups for rule in group.rules], test.series, test.external_url)
     try:
-        for time_s, fired in firing(rules, test.series, times_s, test.external_url):
+        for time_s in (round(index * interval_s, 3) for index in range(count)):
+            evaluated.evaluate(time_s)
             for expected in wanted.get(time_s, ()):
-                got = fired.get(expected.alert, ())
-                if sorted(expected.expected) != list(got):
-                    head = f"line {expected.line}: {expected.alert} at {_time(expected.time_s)}"
-                    yield _difference(head, map(_told, expected.expected), map(_told, got))
+                yield from _compare_alerts(expected, evaluated.firing().get(expected.alert, ()))
     except EvaluationError as error:
         yield f"a rule cannot be evaluated: {error}"
+        return
+    for expected_values in test.expressions:
+        yield from _compare_values(expected_values, evaluated.series)
+
+
+def _compare_alerts(expected: AlertTest, got: Sequence[Told]) -> Iterator[str]:
+    if sorted(expected.expected) != list(got):
+        head = f"line {expected.line}: {expected.alert} at {_time(expected.time_s)}"
+        yield _difference(head, map(_told, expected.expected), map(_told, got))
+
+
+def _compare_values(expected: ExpressionTest, series: Sequence[Series]) -> Iterator[str]:
+    head = f"line {expected.line}: {expected.expression.source} at {_time(expected.time_s)}"
+    now = Now(expected.time_s, expected.time_s)
+    try:
+        got = expected.expression.evaluate(selected(expected.expression, series), now)
+    except EvaluationError as error:
+        yield f"{head}: {error}"
+        return
+    if not _equal(got, expected.expected):
+        yield _difference(head, map(_element, expected.expected), map(_element, got))
+
+
+class Evaluated:
+    """Rules that are evaluated over series, and what has come of them.
+
+    A series is taken as it is: an offset into the future finds the samples that are written there, and promtool none.
+
+    Attributes:
+        series: those given, and what was recorded: the alerts, too, as ``ALERTS``.
+        alerts: those that are pending or firing after the last evaluation.
+    """
+
+    def __init__(self, rules: Sequence[Rule | Recording], series: Iterable[Series], external_url: str = "") -> None:
+        self._rules = rules
+        self._external_url = external_url
+        self._states: list[Mapping[Labels, alerts.Alert]] = [{} for _ in rules]
+        # By what records them: a rule's place in the list, or `ALERTS`.
+        self._recorded: dict[int | str, dict[tuple[str, Labels], Series]] = {}
+        self.series = list(series)
+
+    @property
+    def alerts(self) -> Sequence[alerts.Alert]:
+        return [alert for of_rule in self._states for alert in of_rule.values()]
+
+    def evaluate(self, time_s: float) -> None:
+        """Evaluate all rules, in their order.
+
+        Raises:
+            EvaluationError: a rule has no result.
+        """
+        now = Now(time_s, time_s)
+        for index, rule in enumerate(self._rules):
+            elements = rule.expression.evaluate(selected(rule.expression, self.series), now)
+            if isinstance(rule, Recording):
+                self._record(index, rule.name, rule.samples(elements), time_s)
+                continue
+            active = rule.alerts(elements, self._external_url)
+            evaluation = alerts.Evaluation(rule.identity, now, active, rule.for_s, rule.keep_firing_for_s)
+            self._states[index] = alerts.step(self._states[index], evaluation).alerts
+            own = [(alert_labels(alert), 1.0) for alert in self._states[index].values()]
+            self._record(f"{ALERTS} {index}", ALERTS, own, time_s)
+
+    def firing(self) -> Mapping[str, Sequence[Told]]:
+        """Return the name of each alert → those that fire, as labels and annotations."""
+        fired: dict[str, list[Told]] = {rule.name: [] for rule in self._rules if isinstance(rule, Rule)}
+        for alert in self.alerts:
+            if alert.state is alerts.State.FIRING:
+                fired[alert.name].append((alert.labels, alert.annotations))
+        return {name: sorted(told) for name, told in fired.items()}
+
+    def _record(self, source: int | str, name: str, samples: Sequence[tuple[Labels, float]], time_s: float) -> None:
+        known = self._recorded.setdefault(source, {})
+        for labels in {labels for _, labels in known} - {labels for labels, _ in samples}:
+            known[name, labels].end(time_s)
+        for labels, value in samples:
+            if (name, labels) not in known:
+                known[name, labels] = Series(name, labels, math.inf)
+                self.series.append(known[name, labels])
+            known[name, labels].append(time_s, value, SAMPLES_LIMIT)
 
 
 def selected(expression: Expression, series: Sequence[Series]) -> list[list[Series]]:

@@ -1,9 +1,11 @@
-"""Alert rules, as Prometheus' rule files have them.
+"""Rules, as Prometheus' rule files have them: alerts, and series that are worked out from others.
 
     groups:
       - name: tests
         interval: 30s
         rules:
+          - record: type:sergas_tests_failed:sum
+            expr: sum by (type) (sergas_tests{outcome="failed"})
           - alert: TestsFailed
             expr: sergas_tests{outcome="failed"} > 0
             for: 5m
@@ -11,8 +13,8 @@
             labels: {severity: error}
             annotations: {summary: "{{ $value }} tests of type {{ $labels.type }} failed"}
 
-What is read here loads in Prometheus 2.42 and later unchanged. What is not supported is a fault, never skipped:
-`record`, and what `promql` and `templates` say. Faults name file, line, group and rule, and all of them are found.
+What is read here loads in Prometheus 2.42 and later unchanged. What is not supported is a fault, never skipped, as
+`promql` and `templates` say. Faults name file, line, group and rule, and all of them are found.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
-from pytest_sergas.core.alerts import Active
+from pytest_sergas.core.alerts import Active, Alert
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.messages import ALERTNAME
 from pytest_sergas.core.promql import EvaluationError, Expression, PromqlError, Vector, compile_expression
@@ -35,28 +37,81 @@ from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError
 
 FIELDS = ("alert", "expr", "for", "keep_firing_for", "labels", "annotations")
+RECORDING_FIELDS = ("record", "expr", "labels")
 GROUP_FIELDS = ("name", "interval", "limit", "rules")
 
+ALERTS = "ALERTS"  # the metric of the alerts themselves
+
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 
 Texts = tuple[tuple[str, Template], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """An alerting rule.
+class _Evaluated:
+    """What alerts and recordings have in common.
 
     Attributes:
         file, line, group: where it stands.
-        identity: names it across reloads and restarts: file, group, name, labels, and which of several alike.
-        limit: how many alerts it may have at once; 0 for any number.
+        name: of the alert, or of the metric that is recorded.
     """
 
     file: str
     line: int
     group: str
-    alert: str
+    name: str
     expression: Expression
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}: group {self.group!r}, rule {self.name!r}"
+
+    @property
+    def window_s(self) -> float:
+        """How far back it looks at most."""
+        return max((selector.window_s for selector in self.expression.selectors), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording(_Evaluated):
+    """A rule that makes series of the metric ``name``.
+
+    Attributes:
+        labels: what each series gets beside its own labels; an empty one takes a label away.
+        identity: as in `Rule`.
+        limit: how many series it may make at once; 0 for any number.
+    """
+
+    labels: Labels = ()
+    identity: str = ""
+    limit: int = 0
+
+    def samples(self, elements: Vector) -> list[tuple[Labels, float]]:
+        """Return labels and value of each series.
+
+        Raises:
+            EvaluationError: two of them have the same labels, or there are more than the limit.
+        """
+        _check_limit(len(elements), self.limit, "series")
+        found: dict[Labels, float] = {}
+        for _, labels, value in elements:
+            own = canonical({**dict(labels), **dict(self.labels)}.items())
+            if own in found:
+                raise EvaluationError(f"two series have the labels {shown(own)}; let them differ")
+            found[own] = value
+        return list(found.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(_Evaluated):
+    """An alerting rule.
+
+    Attributes:
+        identity: names it across reloads and restarts: file, group, name, labels, and which of several alike.
+        limit: how many alerts it may have at once; 0 for any number.
+    """
+
     for_s: float = 0.0
     keep_firing_for_s: float = 0.0
     labels: Texts = ()
@@ -65,13 +120,8 @@ class Rule:
     limit: int = 0
 
     @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}: group {self.group!r}, rule {self.alert!r}"
-
-    @property
-    def window_s(self) -> float:
-        """How far back it looks at most."""
-        return max((selector.window_s for selector in self.expression.selectors), default=0.0)
+    def alert(self) -> str:
+        return self.name
 
     def alerts(self, elements: Vector, external_url: str = "") -> tuple[Active, ...]:
         """Return the alert of each element.
@@ -79,8 +129,7 @@ class Rule:
         Raises:
             EvaluationError: two of them have the same labels, or there are more than the limit.
         """
-        if self.limit and len(elements) > self.limit:
-            raise EvaluationError(f"there are {len(elements)} alerts, more than the group's limit of {self.limit}")
+        _check_limit(len(elements), self.limit, "alerts")
         found: dict[Labels, Active] = {}
         for element in elements:
             active = self._alert(element, external_url)
@@ -124,8 +173,23 @@ class Group:
 
     file: str
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule | Recording, ...]
     interval_s: float | None = None
+
+    @property
+    def alerts(self) -> tuple[Rule, ...]:
+        """Those of the rules that are alerts."""
+        return tuple(rule for rule in self.rules if isinstance(rule, Rule))
+
+
+def alert_labels(alert: Alert) -> Labels:
+    """Return the labels of the series that an alert is, of the metric `ALERTS`."""
+    return canonical({**dict(alert.labels), "alertstate": alert.state.value}.items())
+
+
+def _check_limit(count: int, limit: int, noun: str) -> None:
+    if limit and count > limit:
+        raise EvaluationError(f"there are {count} {noun}, more than the group's limit of {limit}")
 
 
 def read_rules(files: Iterable[tuple[str, str]]) -> tuple[Group, ...]:
@@ -178,9 +242,11 @@ def _group(entry: Entry, name: str) -> Group:
     fields = entry.fields(GROUP_FIELDS)
     limit = _whole(fields["limit"]) if "limit" in fields else 0
     interval_s = read_duration_of(fields["interval"]) if "interval" in fields else 0.0
-    rules: list[Rule] = []
+    rules: list[Rule | Recording] = []
     for item in entries_of(fields, "rules"):
-        rule = _rule(item.inside(f"group {name!r}", f"rule {item.peek('alert')!r}"), name, limit)
+        read = _recording if item.peek("record") else _rule
+        which = item.peek("alert") or item.peek("record")
+        rule = read(item.inside(f"group {name!r}", f"rule {which!r}"), name, limit)
         if rule is not None:
             alike = sum(1 for other in rules if other.identity.partition("#")[0] == rule.identity)
             rules.append(replace(rule, identity=f"{rule.identity}#{alike + 1}") if alike else rule)
@@ -190,9 +256,6 @@ def _group(entry: Entry, name: str) -> Group:
 def _rule(entry: Entry, group: str, limit: int) -> Rule | None:
     """Read a rule; None when it has a fault."""
     before = len(entry.faults)
-    if entry.peek("record"):
-        entry.inside(entry.path[0], f"rule {entry.peek('record')!r}").fault("recording rules are not supported")
-        return None
     fields = entry.fields(FIELDS)
     alert = text_of(fields, "alert")
     if not alert:
@@ -211,6 +274,29 @@ def _rule(entry: Entry, group: str, limit: int) -> Rule | None:
     identity = f"{entry.file};{group};{alert}{own}"
     place = (entry.file, entry.line, group)
     return Rule(*place, alert, expression, for_s, keep_s, labels, annotations, identity, limit)
+
+
+def _recording(entry: Entry, group: str, limit: int) -> Recording | None:
+    """Read a rule that records; None when it has a fault."""
+    before = len(entry.faults)
+    fields = entry.fields(RECORDING_FIELDS)
+    record = text_of(fields, "record")
+    if not _METRIC.fullmatch(record):
+        entry.fault(f"{one_line(record, 80)!r} is not a metric name; allowed: letters, digits, _ and :, no digit first")
+    if not text_of(fields, "expr"):
+        entry.fault("'expr' is missing, what is recorded")
+        return None
+    expression = read_expression_of(fields["expr"])
+    labels = {}
+    for name, value in fields["labels"].table().items() if "labels" in fields else ():
+        if not _LABEL.fullmatch(name) or name == NAME:
+            value.fault(f"{one_line(name, 80)!r} is not a name; allowed: letters, digits and _, no digit first")
+        labels[name] = value.text()
+    if expression is None or len(entry.faults) > before:
+        return None
+    own = tuple(sorted(labels.items()))
+    identity = f"{entry.file};{group};record {record}{shown(own)}"
+    return Recording(entry.file, entry.line, group, record, expression, own, identity, limit)
 
 
 def _texts(entry: Entry) -> Texts:

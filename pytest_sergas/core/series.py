@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sergas.core.metrics import Family
+from pytest_sergas.core.regex import compile_pattern
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -56,16 +57,7 @@ class Matcher:
 
 
 def _regex(written: str) -> Callable[[str], bool]:
-    import re2  # linear in the text, whoever wrote the expression; part of the extra "sidecar"
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        compiled = re2.compile(written, options=options)
-    except re2.error as error:
-        [reason] = error.args
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"not a regular expression of RE2: {written!r}: {text}") from error
+    compiled = compile_pattern(written)
     return lambda given: compiled.fullmatch(given) is not None
 
 

@@ -10,17 +10,16 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-Value = str | float | int | bool | dict[str, str]
+from pytest_sergas.core.printf import Value, not_finite, shown, shown_float, sprintf
+from pytest_sergas.core.regex import compile_pattern, expanded
+
 Call = Callable[[Sequence[Value]], Value]
 
 _MANY = 20  # operands
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
-_VERB = re.compile(r"%(?P<flags>[-+ 0]*)(?P<width>\d{0,3})(?:\.(?P<precision>\d{0,3}))?(?P<verb>.?)", re.DOTALL)
-_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 _DAY_S = 86_400
 
 
@@ -43,38 +42,9 @@ class Function:
         return "1 operand" if self.most == 1 else f"{self.most} operands"
 
 
-def shown(value: Value) -> str:
-    """Return what Go prints for a value."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case float():
-            return shown_float(value)
-        case dict():
-            return f"map[{' '.join(f'{name}:{text}' for name, text in sorted(value.items()))}]"
-        case _:
-            return str(value)
-
-
-def shown_float(value: float) -> str:
-    """Return the shortest text that is read as the same number, with an exponent from a million on."""
-    if not math.isfinite(value):
-        return _not_finite(value)
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    power = len(digits) + int(exponent) - 1
-    if -4 <= power < 6:
-        return f"{value!r}".removesuffix(".0")
-    first, *rest = map(str, digits)
-    return f"{'-' * sign}{first}{'.' * bool(rest)}{''.join(rest)}e{power:+03d}"
-
-
 def is_true(value: Value) -> bool:
     """Whether ``if`` takes a value for true: it is neither false, nor 0, nor empty."""
     return bool(value)
-
-
-def _not_finite(value: float) -> str:
-    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
 def _number(value: Value) -> float:
@@ -96,7 +66,7 @@ def _text(value: Value) -> str:
 
 
 def _four_digits(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else _not_finite(value)
+    return f"{value:.4g}" if math.isfinite(value) else not_finite(value)
 
 
 def _scaled(value: float, step: float, prefixes: Sequence[str]) -> str:
@@ -182,76 +152,19 @@ def _civil(days: int) -> tuple[int, int, int]:
 
 
 def _printf(operands: Sequence[Value]) -> str:
-    left = list(operands[1:])
-
-    def formatted(found: re.Match[str]) -> str:
-        if found["verb"] == "%":
-            return "%"
-        if not left:
-            raise ExpansionError(f"printf: there is no operand for {found[0]!r}")
-        return _formatted(found, left.pop(0))
-
-    text = _VERB.sub(formatted, _text(operands[0]))
-    if left:
-        raise ExpansionError(f"printf: there is no verb for {shown(left[0])!r}")
-    return text
-
-
-def _formatted(found: re.Match[str], value: Value) -> str:
-    flags, width, precision = found["flags"], int(found["width"] or 0), found["precision"]
-    match found["verb"], value:
-        case "v", _:
-            text = shown(value)
-        case "s", str():
-            text = value if precision is None else value[: int(precision or 0)]
-        case "d", int() if not isinstance(value, bool):
-            text = f"{value:+d}" if "+" in flags else str(value)
-        case "g", float() if precision is None:
-            text = shown_float(value)
-        case ("f" | "e" | "g") as verb, float():
-            text = _fixed(value, verb, "6" if precision is None else precision or "0", flags)
-        case "t", bool():
-            text = shown(value)
-        case _:
-            raise ExpansionError(f"printf: {found[0]!r} does not take {shown(value)!r}")
-    if "-" in flags:
-        return text.ljust(width)
-    if "0" in flags and isinstance(value, float) and math.isfinite(value):
-        return text.zfill(width)
-    return text.rjust(width)
-
-
-def _fixed(value: float, verb: str, precision: str, flags: str) -> str:
-    if not math.isfinite(value):
-        return "+NaN" if math.isnan(value) and "+" in flags else _not_finite(value)
-    return f"{value:{'+' if '+' in flags else ''}.{precision}{verb}}"
+    return sprintf(_text(operands[0]), operands[1:])
 
 
 def _pattern(written: Value) -> Any:
-    import re2  # linear in the text, whoever wrote the template; part of the extra "sidecar"
-
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(_text(written), options=options)
-    except re2.error as error:
-        raise ExpansionError(f"not a regular expression of RE2: {written!r}") from error
+        return compile_pattern(_text(written))
+    except ValueError as error:
+        raise ExpansionError(str(error)) from error
 
 
 def _replace_all(operands: Sequence[Value]) -> str:
-    replacement = _text(operands[1])
-
-    def replaced(found: Any) -> str:
-        def referred(reference: re.Match[str]) -> str:
-            name = reference[1] or reference[2]
-            if name is None:
-                return "$"
-            groups = {str(number): text for number, text in enumerate((found[0], *found.groups()))}
-            return {**groups, **found.groupdict()}.get(name) or ""
-
-        return _REFERENCE.sub(referred, replacement)
-
-    return str(_pattern(operands[0]).sub(replaced, _text(operands[2])))
+    template = _text(operands[1])
+    return str(_pattern(operands[0]).sub(lambda found: expanded(template, found), _text(operands[2])))
 
 
 def _title(value: str) -> str:

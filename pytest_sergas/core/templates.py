@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_sergas.core.printf import Value, shown
 from pytest_sergas.core.series import Labels
-from pytest_sergas.core.template_functions import FUNCTIONS, ExpansionError, Value, is_true, shown
+from pytest_sergas.core.template_functions import FUNCTIONS, ExpansionError, is_true
 
 LIMIT = 100_000  # characters of one expanded text
 

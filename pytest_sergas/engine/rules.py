@@ -4,8 +4,10 @@
     after a change        what a push, a DELETE or an expiry has changed is sampled, and the rules are evaluated that
                           select one of these series; at most once in 50 ms
 
-What an evaluation finds goes to whoever follows the alerts (engine/alerting.py), in the order of time. A rule that
-looks further back than its samples reach, after a start or a reload, is not covered: its alerts keep their states.
+What an evaluation of an alert finds goes to what follows the alerts (engine/alerting.py), in the order of time. A rule
+that looks further back than its samples reach, after a start or a reload, is warming up: its alerts keep their states,
+and only those begin that no older sample could undo. What a rule records is a series like any other, and so are the
+alerts themselves, as ``ALERTS``.
 What is there already counts before any change does: the first one after a start or a reload has everything sampled,
 and after a start it waits until everybody has been asked, no longer than until the first evaluation on the grid.
 """
@@ -22,11 +24,11 @@ from math import inf
 from types import MappingProxyType
 from typing import Protocol
 
-from pytest_sergas.core.alerts import Active, Evaluation
+from pytest_sergas.core.alerts import Active, Alert, Evaluation
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.promql import EvaluationError
-from pytest_sergas.core.rules import Rule
+from pytest_sergas.core.rules import ALERTS, Recording, Rule, alert_labels
 from pytest_sergas.core.series import Labels, Matcher, Series
 from pytest_sergas.engine.history import History, Selection
 from pytest_sergas.engine.index import Piece
@@ -40,7 +42,7 @@ _SLICE = 64  # rules; about three milliseconds
 
 HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
     {
-        "sergas_rules": ("gauge", "Alert rules in force."),
+        "sergas_rules": ("gauge", "Rules in force."),
         "sergas_rules_failing": ("gauge", "Rules whose last evaluation failed."),
         "sergas_rule_evaluation_failures_total": ("counter", "Evaluations of rules that failed."),
         "sergas_rule_evaluation_seconds": ("gauge", "Seconds that the last evaluation of all due rules took."),
@@ -55,7 +57,7 @@ Pieces = Mapping[str, Piece]
 class Alerts(Protocol):
     """Who follows the alerts."""
 
-    def alerts_of(self, rule: str) -> Mapping[Labels, object]:
+    def alerts_of(self, rule: str) -> Mapping[Labels, Alert]:
         """Return the alerts of one rule that are pending or firing, by their labels."""
 
     async def took_place(self, evaluations: Sequence[Evaluation]) -> object:
@@ -75,12 +77,13 @@ class Running:
         interval_s: seconds from one evaluation to the next.
         evaluated: when it was evaluated last, or None.
         duration_s: how long that took.
-        active: how many alerts it found.
+        active: how many alerts it found, or series it recorded.
         error: why it failed, or "".
         unmatched: selectors that have never had a series, as people write them.
+        warming_up_s: seconds from its last evaluation until samples reach as far back as it looks; 0 once they do.
     """
 
-    rule: Rule
+    rule: Rule | Recording
     selections: tuple[Selection, ...]
     since_s: tuple[float, ...]
     interval_s: float
@@ -89,11 +92,16 @@ class Running:
     active: int = 0
     error: str = ""
     unmatched: tuple[str, ...] = field(default=())
+    warming_up_s: float = 0.0
 
-    def is_covered(self, now: Now) -> bool:
-        """Whether samples reach as far back as the rule looks."""
+    def reads(self, other: Running) -> bool:
+        """Whether it selects what ``other`` records."""
+        return any(selector.reads(other.rule.name) for selector in self.rule.expression.selectors)
+
+    def missing_s(self, now: Now) -> float:
+        """Return how many seconds of the samples are missing that the rule looks at."""
         pairs = zip(self.rule.expression.selectors, self.since_s, strict=True)
-        return all(now.monotonic_s - since_s >= selector.history_s for selector, since_s in pairs)
+        return max((since_s + selector.history_s - now.monotonic_s for selector, since_s in pairs), default=0.0)
 
 
 async def _at_once() -> None:
@@ -183,7 +191,8 @@ class Rules:
                 for name, labels in self._sampling.sample_group(now, path, before, after):
                     for selection in self._history.selecting(name, labels):
                         readers.update((each.rule.identity, each) for each in self._readers.get(id(selection), ()))
-            await self._take([self._evaluated(running, now) for running in readers.values()])
+            await self._take(self._evaluated_with_readers(readers, now))
+            self._record_alerts(now)
 
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return what is to be known about rules."""
@@ -199,6 +208,18 @@ class Rules:
             for (name, about), value in zip(HELP.items(), values, strict=True)
         )
 
+    def _evaluated_with_readers(self, readers: dict[str, Running], now: Now) -> list[Evaluation]:
+        """Evaluate ``readers`` in the order of their files, and with them those that read what they record."""
+        found = []
+        for identity, running in list(self._running.items()):
+            if identity not in readers:
+                continue
+            if (evaluation := self._evaluated(running, now)) is not None:
+                found.append(evaluation)
+            elif isinstance(running.rule, Recording):
+                readers.update((each.rule.identity, each) for each in self._running.values() if each.reads(running))
+        return found
+
     def _select(self, planned: Planned) -> None:
         """Select what the new rules read, then give back what only the old ones have read."""
         now_s = self._clock().monotonic_s
@@ -209,6 +230,8 @@ class Rules:
             for rule in group.rules:
                 fresh = self._begun(rule, now_s, group.interval_s or planned.interval_s, reach)
                 running[rule.identity] = self._continued(fresh, self._running.get(rule.identity))
+        for identity in self._running.keys() - running.keys():
+            self._history.record(identity, self._clock(), {})
         self._running, self._reach = running, reach
         self._is_sampled = all(since_s < inf for since_s, _ in reach.values())
         for selection in before:
@@ -219,7 +242,11 @@ class Rules:
                 self._readers.setdefault(id(selection), []).append(each)
 
     def _begun(
-        self, rule: Rule, now_s: float, interval_s: float, reach: dict[frozenset[Matcher], tuple[float, float]]
+        self,
+        rule: Rule | Recording,
+        now_s: float,
+        interval_s: float,
+        reach: dict[frozenset[Matcher], tuple[float, float]],
     ) -> Running:
         """Select what a rule reads; note in ``reach`` since when there are samples of it, and of which window."""
         selections, since = [], []
@@ -299,35 +326,57 @@ class Rules:
             for index, planned in enumerate(rules, 1):
                 # A reload may have come since: what it has replaced is not evaluated, its series are not kept any more.
                 if (running := self._running.get(planned.rule.identity)) is not None:
-                    found.append(self._evaluated(running, now))
+                    evaluation = self._evaluated(running, now)
+                    found += [evaluation] if evaluation is not None else []
                 if index % _SLICE == 0:
                     await asyncio.sleep(0)
             self._last_s = time.perf_counter() - begin_s
             await self._take(found)
+            self._record_alerts(now)
+
+    def _record_alerts(self, now: Now) -> None:
+        """Record a series for each alert, as Prometheus does, where a rule reads them."""
+        if not self._history.wants(ALERTS):
+            return
+        alerts = (alert for identity in self._running for alert in self._alerts.alerts_of(identity).values())
+        labels = dict.fromkeys(map(alert_labels, alerts))
+        self._history.record(ALERTS, now, {ALERTS: [(each, 1.0) for each in labels]})
 
     async def _take(self, evaluations: Sequence[Evaluation]) -> None:
         if evaluations:
             await self._alerts.took_place(evaluations)
 
-    def _evaluated(self, running: Running, now: Now) -> Evaluation:
-        """Evaluate one rule."""
-        rule = running.rule
+    def _evaluated(self, running: Running, now: Now) -> Evaluation | None:
+        """Evaluate one rule; of a recording there is nothing for alerts."""
         begin_s = time.perf_counter()
         series = [self._history.find(selection) for selection in running.selections]
         self._note_matches(running, series)
-        active: tuple[Active, ...] = ()
-        gone: frozenset[Labels] = frozenset()
-        error = ""
         try:
-            active = rule.alerts(rule.expression.evaluate(series, now), self._planned.external_url)
-            gone = self._gone(rule, active, series, now)
+            return self._found(running, series, now)
         except EvaluationError as failed:
-            error = str(failed)
-            self._failures += 1
-            if error != running.error:
-                _LOG.warning("%s cannot be evaluated, and its alerts stay as they are: %s", rule.place, error)
-        running.evaluated, running.error, running.active = now, error, len(active)
-        running.duration_s = time.perf_counter() - begin_s
+            self._note_failure(running, str(failed))
+            rule = running.rule
+            return Evaluation(rule.identity, now, (), error=running.error) if isinstance(rule, Rule) else None
+        finally:
+            running.evaluated, running.warming_up_s = now, max(0.0, running.missing_s(now))
+            running.duration_s = time.perf_counter() - begin_s
+
+    def _found(self, running: Running, series: Sequence[Sequence[Series]], now: Now) -> Evaluation | None:
+        """Evaluate one rule.
+
+        Raises:
+            EvaluationError: it has no result.
+        """
+        rule = running.rule
+        elements = rule.expression.evaluate(series, now)
+        if isinstance(rule, Recording):
+            samples = rule.samples(elements)
+            self._history.record(rule.identity, now, {rule.name: samples})
+            running.error, running.active = "", len(samples)
+            return None
+        active = rule.alerts(elements, self._planned.external_url)
+        gone = self._gone(rule, active, series, now)
+        running.error, running.active = "", len(active)
         return Evaluation(
             rule=rule.identity,
             now=now,
@@ -335,10 +384,18 @@ class Rules:
             for_s=rule.for_s,
             keep_firing_for_s=rule.keep_firing_for_s,
             source=rule.group,
-            covered=running.is_covered(now),
-            error=error,
+            covered=running.missing_s(now) <= 0,
+            firing_lasts=rule.expression.firing_lasts,
             gone=gone,
         )
+
+    def _note_failure(self, running: Running, error: str) -> None:
+        self._failures += 1
+        rule = running.rule
+        if error != running.error:
+            what = "its alerts stay as they are" if isinstance(rule, Rule) else "what it recorded stays as it is"
+            _LOG.warning("%s cannot be evaluated, and %s: %s", rule.place, what, error)
+        running.error, running.active = error, 0
 
     def _gone(
         self, rule: Rule, active: Sequence[Active], series: Sequence[Sequence[Series]], now: Now

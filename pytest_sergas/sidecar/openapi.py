@@ -54,7 +54,7 @@ def document(base: str = "") -> dict[str, Any]:
             "/api/alerts/trends": {"get": _get("How often alerts began to fire", _TRENDS, _TRENDS_QUERY)},
             "/api/silences": {"get": _get("The silences, the one that ends last first", _SILENCES), "post": _silence()},
             "/api/silences/{silence_id}": {"delete": _unsilence()},
-            "/api/rules": {"get": _get("The alert rules in force, and how each of them is", _RULES)},
+            "/api/rules": {"get": _get("The rules in force, and how each of them is", _RULES)},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
             "/health": {"get": _health()},
@@ -88,6 +88,7 @@ _RULES = _object(
                     "file": TEXT,
                     "group": TEXT,
                     "alert": TEXT,
+                    "record": TEXT,
                     "expr": TEXT,
                     "for_s": NUMBER,
                     "interval_s": NUMBER,
@@ -96,6 +97,7 @@ _RULES = _object(
                     "active": COUNT,
                     "error": TEXT,
                     "unmatched": _list(TEXT),
+                    "warming_up_s": NUMBER,
                 }
             )
         )

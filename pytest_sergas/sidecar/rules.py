@@ -1,4 +1,4 @@
-"""``GET /api/rules``: the alert rules in force, and how each of them is."""
+"""``GET /api/rules``: the rules in force, and how each of them is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pytest_sergas.core.rules import Rule
 from pytest_sergas.engine.rules import Rules, Running
 from pytest_sergas.sidecar.answers import answer, moment
 
@@ -35,13 +36,15 @@ def _shown(running: Running) -> dict[str, Any]:
         "id": rule.identity,
         "file": rule.file,
         "group": rule.group,
-        "alert": rule.alert,
+        "alert": rule.name if isinstance(rule, Rule) else "",
+        "record": "" if isinstance(rule, Rule) else rule.name,
         "expr": rule.expression.source,
-        "for_s": rule.for_s,
+        "for_s": rule.for_s if isinstance(rule, Rule) else 0.0,
         "interval_s": running.interval_s,
         "evaluated": None if running.evaluated is None else moment(running.evaluated.wall_s),
         "duration_s": running.duration_s,
         "active": running.active,
         "error": running.error,
         "unmatched": list(running.unmatched),
+        "warming_up_s": running.warming_up_s,
     }

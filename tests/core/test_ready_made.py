@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from pytest_sergas.config.rules import READY_MADE
 from pytest_sergas.core.alerts import AlertLevel
 from pytest_sergas.core.input_series import read_series
-from pytest_sergas.core.rule_tests import firing
+from pytest_sergas.core.rule_tests import Evaluated, Told
 from pytest_sergas.core.rules import Rule, read_rules
+from pytest_sergas.core.series import Series
 from pytest_sergas.engine.rule_files import ready_made
 from tests.servers import promtool
 
@@ -202,9 +204,19 @@ CASES = [
 ]
 
 
+def firing(
+    rules: Sequence[Rule], series: Sequence[Series], times_s: Iterable[float]
+) -> Iterator[tuple[float, Mapping[str, Sequence[Told]]]]:
+    """Evaluate rules at ``times_s``; return, for each time, name of an alert → those that fire after it."""
+    evaluated = Evaluated(rules, series)
+    for time_s in times_s:
+        evaluated.evaluate(time_s)
+        yield time_s, evaluated.firing()
+
+
 @pytest.fixture(scope="module")
 def rules() -> list[Rule]:
-    return [rule for group in read_rules(ready_made(READY_MADE)) for rule in group.rules]
+    return [rule for group in read_rules(ready_made(READY_MADE)) for rule in group.alerts]
 
 
 @pytest.mark.parametrize(("alert", "series", "minute", "told"), CASES)

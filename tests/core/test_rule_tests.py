@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_sergas.core.input_series import NotationError, read_metric, read_series
-from pytest_sergas.core.rule_tests import read_tests, run
+from pytest_sergas.core.rule_tests import read_tests, run_file
 from pytest_sergas.core.rules import read_rules
 from pytest_sergas.core.series import Labels
 from pytest_sergas.errors import ConfigurationError
@@ -37,11 +37,10 @@ A_RANGE = "is a range of samples; a function such as rate() makes values of it"
 NO_DURATION = "is not a duration; allowed: such as 90s, 5m or 1h30m, units y w d h m s ms"
 
 
-def failures(text: str, rules: str = RULES) -> list[str]:
-    """Run the tests of a file that goes on with ``text``."""
-    file = read_tests(HEAD + text, "t.yml")
-    groups = read_rules([("r.yml", rules)])
-    return [failure for test in file.tests for failure in run(test, groups, file.interval_s)]
+def failures(text: str, rules: str = RULES, before: str = "") -> list[str]:
+    """Run the tests of a file that goes on with ``text``, and begins with ``before``."""
+    found = run_file(read_tests(before + HEAD + text, "t.yml"), read_rules([("r.yml", rules)]))
+    return [failure.removeprefix("test 1, ") for failure in found]
 
 
 def alert_test(time: str, *expected: str) -> str:
@@ -74,6 +73,38 @@ def test_a_failure_shows_what_was_expected_and_what_there_is() -> None:
         '    expected: {a="2", alertname="High"} with {}\n'
         '    got:      {a="1", alertname="High"} with {summary="9"}'
     )
+
+
+RECORDED = """\
+groups:
+- name: late
+  rules:
+  - {alert: High, expr: "later:x > 5", annotations: {summary: "{{ $value }}"}}
+- name: early
+  rules:
+  - {record: "early:x", expr: sum(x)}
+  - {record: "later:x", expr: "early:x + 1", labels: {a: "1"}}
+"""
+
+
+def test_what_is_recorded_is_there_for_the_next_rule_in_the_order_of_the_groups() -> None:
+    expected = alert_test("0m", "{exp_labels: {a: 1}, exp_annotations: {summary: 10}}")
+
+    assert failures(expected, RECORDED, "group_eval_order: [early, late]\n") == []
+    assert failures(expected, RECORDED, "group_eval_order: [late, early]\n") != []
+
+
+def test_what_is_recorded_and_the_alerts_themselves_are_series() -> None:
+    samples = 'exp_samples: [{labels: \'ALERTS{a="1", alertname="High", alertstate="pending"}\', value: 1}]'
+    tests = f"""\
+  promql_expr_test:
+  - {{expr: "early:x", eval_time: 6m, exp_samples: [{{labels: 'early:x', value: 0}}]}}
+  - {{expr: "later:x", eval_time: 6m, exp_samples: [{{labels: 'later:x{{a="1"}}', value: 1}}]}}
+  - {{expr: ALERTS, eval_time: 1m, {samples}}}
+"""
+    rules = RECORDED.replace('"later:x > 5"', '"later:x > 5", for: 2m')
+
+    assert failures(tests, rules, "group_eval_order: [early, late]\n") == []
 
 
 def test_a_rule_without_a_result_fails_the_test() -> None:
@@ -140,7 +171,7 @@ tests:
         read_tests(text, "t.yml")
 
     assert caught.value.faults == (
-        "t.yml:1: group_eval_order: 'a' stands there twice",
+        "t.yml:1: group_eval_order: 'a' is duplicated",
         "t.yml:3: test 1, external_labels: is not supported: a sidecar has no external labels",
         "t.yml:4: test 1, input_series: 'sum(x)' is not a series; allowed: such as name{label=\"value\"}",
         "t.yml:4: test 1, input_series: '1y' is not a value; allowed: such as 1, 1x5, 1+2x5, _, _x5, stale",

@@ -13,7 +13,7 @@ from pytest_sergas.core.clock import Now
 from pytest_sergas.core.input_series import read_series
 from pytest_sergas.core.promql import EvaluationError, Vector
 from pytest_sergas.core.rule_tests import selected
-from pytest_sergas.core.rules import Rule, read_rules
+from pytest_sergas.core.rules import Recording, Rule, read_rules
 from pytest_sergas.core.series import Labels, Series
 from pytest_sergas.errors import ConfigurationError
 
@@ -40,12 +40,12 @@ groups:
 def rule(text: str) -> Rule:
     """Return a rule of one line, ``expr: ..., labels: ...``."""
     [group] = read_rules([("r.yml", f"groups: [{{name: g, rules: [{{alert: A, {text}}}]}}]")])
-    return group.rules[0]
+    return group.alerts[0]
 
 
 def test_everything_is_read() -> None:
     tests, empty = read_rules([("rules/tests.yml", FILE)])
-    [found] = tests.rules
+    [found] = tests.alerts
 
     assert (tests.file, tests.name, tests.interval_s) == ("rules/tests.yml", "tests", 30.0)
     assert (empty.name, empty.rules, empty.interval_s) == ("empty", (), None)
@@ -134,9 +134,26 @@ def test_labels_tell_rules_of_one_name_apart() -> None:
             id="limit in quotes",
         ),
         pytest.param(
-            "groups: [{name: g, rules: [{record: r, expr: x}]}]",
-            "r.yml:1: group 'g', rule 'r': recording rules are not supported",
-            id="recording rule",
+            "groups: [{name: g, rules: [{record: r, expr: x, for: 1m}]}]",
+            "r.yml:1: group 'g', rule 'r': unknown key 'for'; allowed: record, expr, labels",
+            id="key of an alert in a recording",
+        ),
+        pytest.param(
+            "groups: [{name: g, rules: [{record: a-b, expr: x}]}]",
+            "r.yml:1: group 'g', rule 'a-b': 'a-b' is not a metric name; "
+            "allowed: letters, digits, _ and :, no digit first",
+            id="name of a recording",
+        ),
+        pytest.param(
+            "groups: [{name: g, rules: [{record: r}]}]",
+            "r.yml:1: group 'g', rule 'r': 'expr' is missing, what is recorded",
+            id="nothing to record",
+        ),
+        pytest.param(
+            "groups: [{name: g, rules: [{record: r, expr: x, labels: {a-b: c}}]}]",
+            "r.yml:1: group 'g', rule 'r', labels, a-b: 'a-b' is not a name; "
+            "allowed: letters, digits and _, no digit first",
+            id="label of a recording",
         ),
         pytest.param(
             "groups: [{name: g, rules: [{expr: x}]}]",
@@ -149,9 +166,9 @@ def test_labels_tell_rules_of_one_name_apart() -> None:
             id="no expression",
         ),
         pytest.param(
-            "groups: [{name: g, rules: [{alert: A, expr: 'topk(1, x)'}]}]",
-            "r.yml:1: group 'g', rule 'A', expr: 'topk(1, x)' the aggregation topk is not supported; "
-            "supported: sum, avg, min, max, count",
+            "groups: [{name: g, rules: [{alert: A, expr: 'limitk(1, x)'}]}]",
+            "r.yml:1: group 'g', rule 'A', expr: 'limitk(1, x)' the aggregation limitk is not supported; "
+            "supported: sum, avg, min, max, count, group, stddev, stdvar, topk, bottomk, count_values, quantile",
             id="expression",
         ),
         pytest.param(
@@ -230,7 +247,7 @@ UNIT: Labels = (("type", "unit"),)
 def test_an_alert_has_the_labels_of_its_element_those_of_its_rule_and_its_name() -> None:
     [group, _] = read_rules([("r.yml", FILE)])
 
-    assert group.rules[0].alerts([("sergas_tests", UNIT, 7.0)], "https://ci.example.org") == (
+    assert group.alerts[0].alerts([("sergas_tests", UNIT, 7.0)], "https://ci.example.org") == (
         Active(
             (("alertname", "TestsFailed"), ("many", "yes"), ("severity", "error"), ("type", "unit")),
             7.0,
@@ -252,13 +269,53 @@ def test_two_alerts_of_a_rule_must_differ() -> None:
     assert str(caught.value) == 'two alerts have the labels {alertname="A", type="all"}; let them differ'
 
 
+def recording(text: str) -> Recording:
+    [group] = read_rules([("r.yml", f"groups: [{{name: g, limit: 2, rules: [{{record: 'a:b', {text}}}]}}]")])
+    [found] = group.rules
+    assert isinstance(found, Recording)
+    return found
+
+
+def test_a_recording_makes_a_series_of_each_element_with_labels_of_its_own() -> None:
+    found = recording("expr: x, labels: {b: c, type: ''}")
+
+    assert found.samples([("x", UNIT, 1.0), ("x", (("z", "1"),), 2.0)]) == [
+        ((("b", "c"),), 1.0),
+        ((("b", "c"), ("z", "1")), 2.0),
+    ]
+    assert found.identity == 'r.yml;g;record a:b{b="c", type=""}'
+    assert found.place == "r.yml:1: group 'g', rule 'a:b'"
+
+
+@pytest.mark.parametrize(
+    ("elements", "reason"),
+    [
+        pytest.param(
+            [("x", UNIT, 1.0), ("y", UNIT, 2.0)],
+            'two series have the labels {type="unit"}; let them differ',
+            id="alike",
+        ),
+        pytest.param(
+            [("x", (("a", str(number)),), 1.0) for number in range(3)],
+            "there are 3 series, more than the group's limit of 2",
+            id="too many",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_has_no_result(elements: Vector, reason: str) -> None:
+    with pytest.raises(EvaluationError) as caught:
+        recording("expr: x").samples(elements)
+
+    assert str(caught.value) == reason
+
+
 def test_a_group_bounds_the_alerts_of_a_rule() -> None:
     [group] = read_rules([("r.yml", "groups: [{name: g, limit: 1, rules: [{alert: A, expr: x}]}]")])
     elements: Vector = [("x", UNIT, 1.0), ("x", (), 1.0)]
 
-    assert len(group.rules[0].alerts(elements[:1])) == 1
+    assert len(group.alerts[0].alerts(elements[:1])) == 1
     with pytest.raises(EvaluationError) as caught:
-        group.rules[0].alerts(elements)
+        group.alerts[0].alerts(elements)
     assert str(caught.value) == "there are 2 alerts, more than the group's limit of 1"
 
 

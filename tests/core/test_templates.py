@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.template_functions import shown_float
+from pytest_sergas.core.printf import shown_float
 from pytest_sergas.core.templates import LIMIT, TemplateError, Values, compile_template
 
 pytestmark = pytest.mark.unit
@@ -131,10 +131,9 @@ def test_every_number_can_be_shown_to_people(value: float, kind: str) -> None:
         pytest.param('{{ eq $value "3" }}', "a number and a text cannot be compared", id="number and text"),
         pytest.param('{{ index $value "a" }}', "index: 3 has no keys", id="index of a number"),
         pytest.param("{{ len $value }}", "len: 3 has no length", id="length of a number"),
-        pytest.param('{{ printf "%d" $value }}', "printf: '%d' does not take '3'", id="wrong verb"),
-        pytest.param('{{ printf "%d" }}', "printf: there is no operand for '%d'", id="missing operand"),
-        pytest.param('{{ printf "x" 1 }}', "printf: there is no verb for '1'", id="operand too many"),
-        pytest.param('{{ match "(" "a" }}', "not a regular expression of RE2: '('", id="regular expression"),
+        pytest.param(
+            '{{ match "(" "a" }}', "not a regular expression of RE2: '(': missing ): (", id="regular expression"
+        ),
         pytest.param(
             "{{ humanizeTimestamp 1e20 }}", "1e+20 cannot be represented as a nanoseconds timestamp", id="far future"
         ),

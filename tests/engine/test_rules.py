@@ -12,7 +12,7 @@ import pytest
 
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.config.rules import KEYS, READY_MADE, RulesSettings
-from pytest_sergas.core.alerts import Evaluation
+from pytest_sergas.core.alerts import Alert, Evaluation, step
 from pytest_sergas.core.kinds import NotAllowed
 from pytest_sergas.core.rules import read_rules
 from pytest_sergas.core.series import NAME, Labels, Matcher
@@ -37,17 +37,17 @@ class Followed:
     """Who follows the alerts: notes what takes place, and says what fires."""
 
     evaluations: list[Evaluation] = field(default_factory=list)
-    alerts: dict[str, dict[Labels, object]] = field(default_factory=dict)
+    alerts: dict[str, Mapping[Labels, Alert]] = field(default_factory=dict)
     kept: list[frozenset[str]] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def alerts_of(self, rule: str) -> Mapping[Labels, object]:
+    def alerts_of(self, rule: str) -> Mapping[Labels, Alert]:
         return self.alerts.get(rule, {})
 
     async def took_place(self, evaluations: Sequence[Evaluation]) -> None:
         self.evaluations += evaluations
         for evaluation in evaluations:
-            self.alerts[evaluation.rule] = {active.labels: active for active in evaluation.active}
+            self.alerts[evaluation.rule] = step(self.alerts.get(evaluation.rule, {}), evaluation).alerts
         self.came.set()
 
     async def keep_rules(self, rules: frozenset[str]) -> None:

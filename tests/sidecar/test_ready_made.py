@@ -140,7 +140,7 @@ def test_every_label_that_a_ready_made_rule_names_is_there(scene: Scene) -> None
     page = get(f"{scene.running.url}/metrics")
     present = {**seen(parse(page.encode()), TARGET), **UP}
 
-    for rule in (rule for group in read_rules(ready_made(READY_MADE)) for rule in group.rules):
+    for rule in (rule for group in read_rules(ready_made(READY_MADE)) for rule in group.alerts):
         found = {name for labels in selected(rule, present) for name, _ in labels}
         named = {name for _, template in (*rule.labels, *rule.annotations) for name in _LABEL.findall(template.source)}
         assert named <= found, rule.place

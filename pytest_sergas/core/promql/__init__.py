@@ -8,9 +8,11 @@ What is taken is a part of PromQL that Prometheus 2.42 and later take as well, w
 
     selectors       = != =~ !~, offset, ranges
     operators       + - * / % ^, == != > < >= <= with bool, and or unless; on, ignoring, group_left, group_right
-    aggregations    sum avg min max count, by and without
-    over ranges     rate irate increase delta changes predict_linear, the *_over_time family, absent_over_time
-    others          absent histogram_quantile time timestamp vector scalar abs round clamp clamp_min clamp_max
+    aggregations    sum avg min max count group stddev stdvar topk bottomk count_values quantile, by and without
+    over ranges     rate irate increase delta idelta deriv changes resets predict_linear, the *_over_time family,
+                    absent_over_time
+    others          absent histogram_quantile label_replace label_join time timestamp vector scalar, and what takes a
+                    value alone: abs sgn sqrt exp ln log2 log10 floor ceil round clamp clamp_min clamp_max
 
 Everything else is refused when it is read, with the reason.
 
@@ -19,6 +21,7 @@ Everything else is refused when it is read, with the reason.
     vectors      elements, and matching them with each other
     arithmetic   numbers as Go has them, where Python raises
     functions    over ranges of samples, and over vectors
+    hindsight    what older samples could change in a result
 """
 
 from pytest_sergas.core.promql.compiling import Expression as Expression

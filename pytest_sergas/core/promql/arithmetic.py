@@ -109,6 +109,16 @@ def variance(values: Sequence[float]) -> float:
     return squares / len(values)
 
 
+def variance_of_group(values: Sequence[float]) -> float:
+    """Return the population variance as Prometheus aggregates it: that of a single value is 0, also of NaN."""
+    average, squares = values[0], 0.0
+    for count, value in enumerate(values[1:], 2):
+        distance = value - average
+        average += distance / count
+        squares += distance * (value - average)
+    return squares / len(values)
+
+
 def quantile(share: float, values: Iterable[float]) -> float:
     """Return the quantile by linear interpolation; NaN sorts below every number."""
     if math.isnan(share):

@@ -14,7 +14,8 @@ from typing import Any
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.promql import arithmetic, functions
-from pytest_sergas.core.promql.functions import RANGE_FUNCTIONS, Samples
+from pytest_sergas.core.promql.functions import RANGE_FUNCTIONS, VALUE_FUNCTIONS, Samples
+from pytest_sergas.core.promql.hindsight import firing_lasts
 from pytest_sergas.core.promql.syntax import PromqlError, check_text, parse_tree
 from pytest_sergas.core.promql.vectors import (
     Context,
@@ -27,12 +28,15 @@ from pytest_sergas.core.promql.vectors import (
     compared,
     either,
     except_for,
+    grouped,
     judged,
-    leaving,
     nameless,
     picking,
+    unequal,
 )
 from pytest_sergas.core.series import LOOKBACK_S, NAME, Labels, Matcher, Series
+
+_LABEL = functions.LABEL
 
 Ranges = Iterable[tuple[str, Labels, Samples]]
 
@@ -75,10 +79,12 @@ class Expression:
 
     Attributes:
         selectors: what has to be there for `evaluate`.
+        firing_lasts: whether every element of a result would be there with older samples, too.
     """
 
     source: str
     selectors: tuple[Selector, ...]
+    firing_lasts: bool
     _run: Callable[[Context], Vector] = field(repr=False)
 
     def evaluate(self, series: Sequence[Sequence[Series]], now: Now, *, filtering: bool = True) -> Vector:
@@ -128,11 +134,12 @@ def compile_expression(source: str) -> Expression:
         PromqlError: it is not taken.
     """
     compiler = _Compiler()
-    node = compiler.compile(parse_tree(source))
-    check_text(source, compiler.infinities)
+    tree = parse_tree(source)
+    node = compiler.compile(tree)
+    check_text(source, infinities=compiler.infinities, texts=compiler.texts)
     if isinstance(node, _Range):
         raise PromqlError("is a range of samples; a function such as rate() makes values of it")
-    return Expression(source, tuple(compiler.selectors), _vector_of(node))
+    return Expression(source, tuple(compiler.selectors), firing_lasts(tree), _vector_of(node))
 
 
 def _vector_of(node: _Scalar | _Instant) -> Callable[[Context], Vector]:
@@ -148,6 +155,7 @@ class _Compiler:
     def __init__(self) -> None:
         self.selectors: list[Selector] = []
         self.infinities = 0
+        self.texts = 0
 
     def compile(self, tree: Any) -> _Node:
         kind = type(tree).__name__
@@ -172,6 +180,14 @@ class _Compiler:
         if not isinstance(node, _Range):
             raise PromqlError("a range of samples is expected, such as x[5m]")
         return node
+
+    def text(self, tree: Any) -> str:
+        while type(tree).__name__ == "ParenExpr":
+            tree = tree.expr
+        if type(tree).__name__ != "StringLiteral":
+            raise PromqlError("a quoted text is expected")
+        self.texts += 1
+        return str(tree.val)
 
     def number(self, tree: Any) -> _Scalar:
         value = float(tree.val)
@@ -242,20 +258,57 @@ class _Compiler:
 
     def aggregation(self, tree: Any) -> _Instant:
         op = str(tree.op)
+        grouping = _grouping(tree.modifier)
+        if op in _CHOICES:
+            return self._choice(_CHOICES[op], tree, grouping.key)
+        if op == "count_values":
+            return self._count_values(tree, grouping)
+        if op == "quantile":
+            return self._quantile(tree, grouping.key)
         if (aggregate := _AGGREGATIONS.get(op)) is None:
-            raise PromqlError(f"the aggregation {op} is not supported; supported: {', '.join(_AGGREGATIONS)}")
-        modifier = tree.modifier
-        key = picking(frozenset())
-        if modifier is not None:
-            labels = frozenset(modifier.labels)
-            key = picking(labels) if str(modifier.type).endswith("By") else leaving(labels)
-        vector = self.vector(tree.expr).run
+            supported = ", ".join((*_AGGREGATIONS, *_CHOICES, "count_values", "quantile"))
+            raise PromqlError(f"the aggregation {op} is not supported; supported: {supported}")
+        vector, key = self.vector(tree.expr).run, grouping.key
 
         def run(context: Context) -> Vector:
             groups: dict[Key, list[float]] = {}
             for name, labels, value in vector(context):
                 groups.setdefault(key(name, labels), []).append(value)
             return [(name, labels, aggregate(values)) for (name, labels), values in groups.items()]
+
+        return _Instant(run)
+
+    def _quantile(self, tree: Any, key: KeyOf) -> _Instant:
+        share, vector = self.scalar(tree.param), self.vector(tree.expr).run
+
+        def run(context: Context) -> Vector:
+            given = share(context)
+            groups = grouped(vector(context), key)
+            return [(*which, arithmetic.quantile(given, [value for *_, value in each])) for which, each in groups]
+
+        return _Instant(run)
+
+    def _choice(self, choose: Callable[[Vector, int], Vector], tree: Any, key: KeyOf) -> _Instant:
+        limit, vector = self.scalar(tree.param), self.vector(tree.expr).run
+
+        def run(context: Context) -> Vector:
+            count, elements = functions.whole(limit(context)), vector(context)
+            # What is left out is filtered as by a comparison.
+            if not context.filtering:
+                return elements
+            return [element for _, group in grouped(elements, key) for element in choose(group, count)]
+
+        return _Instant(run)
+
+    def _count_values(self, tree: Any, grouping: Matching) -> _Instant:
+        label, vector = self.text(tree.param), self.vector(tree.expr).run
+        if not _LABEL.fullmatch(label):
+            raise PromqlError(f"{label!r} is not the name of a label")
+        key = picking(grouping.labels | {label}) if grouping.on else grouping.key
+
+        def run(context: Context) -> Vector:
+            valued = (functions.with_label(element, label, functions.plain(element[2])) for element in vector(context))
+            return [(*which, float(len(each))) for which, each in grouped(valued, key)]
 
         return _Instant(run)
 
@@ -282,8 +335,10 @@ class _Compiler:
         name = tree.func.name
         if name in RANGE_FUNCTIONS:
             return _over_range(self.range(tree.args[0]), RANGE_FUNCTIONS[name], keeps_name=name == "last_over_time")
+        if name in VALUE_FUNCTIONS:
+            return _each(self.vector(tree.args[0]), VALUE_FUNCTIONS[name])
         if (compile_call := _CALLS.get(name)) is None:
-            supported = ", ".join(sorted({*RANGE_FUNCTIONS, *_CALLS}))
+            supported = ", ".join(sorted({*RANGE_FUNCTIONS, *VALUE_FUNCTIONS, *_CALLS}))
             raise PromqlError(f"the function {name} is not supported; supported: {supported}")
         return compile_call(self, tree.args)
 
@@ -323,9 +378,16 @@ class _Compiler:
 
         return _Instant(run)
 
-    def absolute(self, args: Sequence[Any]) -> _Instant:
+    def label_replace(self, args: Sequence[Any]) -> _Instant:
         vector = self.vector(args[0]).run
-        return _Instant(lambda context: nameless((name, labels, abs(value)) for name, labels, value in vector(context)))
+        replace = functions.label_replace(*(self.text(arg) for arg in args[1:5]))
+        return _Instant(lambda context: unequal(map(replace, vector(context))))
+
+    def label_join(self, args: Sequence[Any]) -> _Instant:
+        vector = self.vector(args[0]).run
+        label, separator, *sources = (self.text(arg) for arg in args[1:])
+        join = functions.label_join(label, separator, sources)
+        return _Instant(lambda context: unequal(map(join, vector(context))))
 
     def round(self, args: Sequence[Any]) -> _Instant:
         vector = self.vector(args[0]).run
@@ -376,6 +438,13 @@ def _absent(selector: Selector | None, is_there: Callable[[Context], bool]) -> _
     return _Instant(lambda context: [] if context.filtering and is_there(context) else missing)
 
 
+def _each(node: _Instant, function: Callable[[float], float]) -> _Instant:
+    vector = node.run
+    return _Instant(
+        lambda context: nameless((name, labels, function(value)) for name, labels, value in vector(context))
+    )
+
+
 def _over_range(ranges: _Range, function: Callable[[Samples], float | None], *, keeps_name: bool = False) -> _Instant:
     def run(context: Context) -> Vector:
         elements = [
@@ -400,6 +469,13 @@ def _over_range_with(
         )
 
     return _Instant(run)
+
+
+def _grouping(modifier: Any) -> Matching:
+    """Return which labels an aggregation goes by, as a matching of elements with their group."""
+    if modifier is None:
+        return Matching(on=True)
+    return Matching(on=str(modifier.type).endswith("By"), labels=frozenset(modifier.labels))
 
 
 def _matching(modifier: Any) -> Matching:
@@ -489,17 +565,24 @@ _AGGREGATIONS: Mapping[str, Callable[[list[float]], float]] = MappingProxyType(
         "min": arithmetic.least,
         "max": arithmetic.greatest,
         "count": lambda values: float(len(values)),
+        "group": lambda _values: 1.0,
+        "stddev": lambda values: math.sqrt(arithmetic.variance_of_group(values)),
+        "stdvar": arithmetic.variance_of_group,
     }
+)
+_CHOICES: Mapping[str, Callable[[Vector, int], Vector]] = MappingProxyType(
+    {"topk": functions.topk, "bottomk": functions.bottomk}
 )
 _CALLS: Mapping[str, Callable[[_Compiler, Sequence[Any]], _Node]] = MappingProxyType(
     {
-        "abs": _Compiler.absolute,
         "absent": _Compiler.absent,
         "absent_over_time": _Compiler.absent_over_time,
         "clamp": _Compiler.clamp,
         "clamp_max": _Compiler.clamp_max,
         "clamp_min": _Compiler.clamp_min,
         "histogram_quantile": _Compiler.histogram_quantile,
+        "label_join": _Compiler.label_join,
+        "label_replace": _Compiler.label_replace,
         "predict_linear": _Compiler.predict_linear,
         "quantile_over_time": _Compiler.quantile_over_time,
         "round": _Compiler.round,

@@ -10,16 +10,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from operator import lt
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_sergas.core.promql import arithmetic
-from pytest_sergas.core.promql.vectors import Vector, leaving, nameless
-from pytest_sergas.core.series import NAME, Labels, Matcher
+from pytest_sergas.core.promql.syntax import PromqlError
+from pytest_sergas.core.promql.vectors import Element, EvaluationError, Key, Vector, nameless
+from pytest_sergas.core.regex import compile_pattern, expanded
+from pytest_sergas.core.series import NAME, Labels, Matcher, canonical
 
 LE = "le"
+LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 # Floating-point numbers as Go's strconv reads them in a label, without underscores and hexadecimal digits.
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII)
@@ -96,6 +100,15 @@ def _irate(samples: Samples) -> float | None:
     return (last if last < before else last - before) / seconds(samples.times_s[-2], samples.times_s[-1])
 
 
+def _idelta(samples: Samples) -> float | None:
+    values = samples.values
+    return values[-1] - values[-2] if len(values) > 1 else None
+
+
+def _resets(samples: Samples) -> float:
+    return float(sum(1 for before, after in pairwise(samples.values) if after < before))
+
+
 def _changes(samples: Samples) -> float:
     pairs = pairwise(samples.values)
     return float(sum(1 for one, other in pairs if one != other and not (math.isnan(one) and math.isnan(other))))
@@ -107,7 +120,10 @@ RANGE_FUNCTIONS: Mapping[str, Callable[[Samples], float | None]] = MappingProxyT
         "increase": _increase,
         "delta": _delta,
         "irate": _irate,
+        "idelta": _idelta,
+        "deriv": lambda samples: (found := _line(samples, samples.times_s[0])) and found[0],
         "changes": _changes,
+        "resets": _resets,
         "avg_over_time": lambda samples: arithmetic.mean(samples.values),
         "min_over_time": lambda samples: arithmetic.least(samples.values),
         "max_over_time": lambda samples: arithmetic.greatest(samples.values),
@@ -125,20 +141,145 @@ def quantile_over_time(samples: Samples, share: float) -> float:
     return arithmetic.quantile(share, samples.values)
 
 
-def predict_linear(samples: Samples, ahead_s: float) -> float | None:
-    """Return the value ``ahead_s`` from now on the line through the samples (least squares)."""
+def _line(samples: Samples, origin_s: float) -> tuple[float, float] | None:
+    """Return the line through the samples (least squares): its slope for each second, and its value at ``origin_s``."""
     values = samples.values
     if len(values) < 2:
         return None
     if all(value == values[0] for value in values):
-        return math.nan if math.isinf(values[0]) else values[0] + 0.0 * ahead_s
-    distances_s = [seconds(samples.now_s, time_s) for time_s in samples.times_s]
+        return (math.nan, math.nan) if math.isinf(values[0]) else (0.0, values[0])
+    distances_s = [seconds(origin_s, time_s) for time_s in samples.times_s]
     count = len(values)
     sum_x, sum_y = arithmetic.total(distances_s), arithmetic.total(values)
     covariance = arithmetic.total(x * y for x, y in zip(distances_s, values, strict=True)) - sum_x * sum_y / count
     spread = arithmetic.total(x * x for x in distances_s) - sum_x * sum_x / count
     slope = covariance / spread
-    return slope * ahead_s + sum_y / count - slope * sum_x / count
+    return slope, sum_y / count - slope * sum_x / count
+
+
+def predict_linear(samples: Samples, ahead_s: float) -> float | None:
+    """Return the value ``ahead_s`` from now on the line through the samples."""
+    line = _line(samples, samples.now_s)
+    return None if line is None else line[0] * ahead_s + line[1]
+
+
+def whole(value: float) -> int:
+    """Return a number of elements.
+
+    Raises:
+        EvaluationError: it is none that Go has.
+    """
+    if not -(2.0**63) <= value <= 2.0**63:
+        raise EvaluationError(f"{value:g} is not a number of series")
+    return int(value)
+
+
+def topk(elements: Vector, count: int) -> Vector:
+    """Return the ``count`` elements with the largest values, the largest first, NaN last."""
+    return sorted(elements, key=lambda element: (math.isnan(element[2]), -element[2]))[: max(0, count)]
+
+
+def bottomk(elements: Vector, count: int) -> Vector:
+    """Return the ``count`` elements with the smallest values, the smallest first, NaN last."""
+    return sorted(elements, key=lambda element: (math.isnan(element[2]), element[2]))[: max(0, count)]
+
+
+def with_label(element: Element, label: str, text: str) -> Element:
+    """Return an element whose ``label`` is ``text``; "" for none."""
+    name, labels, value = element
+    if label == NAME:
+        return text, labels, value
+    return name, canonical({**dict(labels), label: text}.items()), value
+
+
+def plain(value: float) -> str:
+    """Return a number as Go writes it without an exponent."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    return f"{Decimal(repr(value)):f}".removesuffix(".0")
+
+
+def label_replace(label: str, template: str, source: str, pattern: str) -> Callable[[Element], Element]:
+    """Return what sets ``label`` where the label ``source`` matches ``pattern``, from a template such as ``$1``.
+
+    Raises:
+        PromqlError: an operand cannot be used.
+    """
+    if not LABEL.fullmatch(label):
+        raise PromqlError(f"{label!r} is not the name of a label")
+    try:
+        compiled = compile_pattern(pattern)
+    except ValueError as error:
+        raise PromqlError(str(error)) from error
+
+    def replace(element: Element) -> Element:
+        found = compiled.fullmatch(_label_of(element, source))
+        return element if found is None else with_label(element, label, expanded(template, found))
+
+    return replace
+
+
+def label_join(label: str, separator: str, sources: Sequence[str]) -> Callable[[Element], Element]:
+    """Return what sets ``label`` to the values of the labels ``sources``.
+
+    Raises:
+        PromqlError: an operand cannot be used.
+    """
+    for name in (label, *sources):
+        if not LABEL.fullmatch(name):
+            raise PromqlError(f"{name!r} is not the name of a label")
+
+    def join(element: Element) -> Element:
+        return with_label(element, label, separator.join(_label_of(element, source) for source in sources))
+
+    return join
+
+
+def _label_of(element: Element, label: str) -> str:
+    return element[0] if label == NAME else dict(element[1]).get(label, "")
+
+
+def _with_infinities(function: Callable[[float], float]) -> Callable[[float], float]:
+    return lambda value: float(function(value)) if math.isfinite(value) else value
+
+
+def _sign(value: float) -> float:
+    return value if value == 0 or math.isnan(value) else math.copysign(1.0, value)
+
+
+def _root(value: float) -> float:
+    return math.nan if value < 0 else math.sqrt(value)
+
+
+def _exponential(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def _logarithm(function: Callable[[float], float]) -> Callable[[float], float]:
+    def apply(value: float) -> float:
+        if value == 0:
+            return -math.inf
+        return math.nan if value < 0 else function(value)
+
+    return apply
+
+
+VALUE_FUNCTIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+    {
+        "abs": abs,
+        "ceil": _with_infinities(math.ceil),
+        "exp": _exponential,
+        "floor": _with_infinities(math.floor),
+        "ln": _logarithm(math.log),
+        "log10": _logarithm(math.log10),
+        "log2": _logarithm(math.log2),
+        "sgn": _sign,
+        "sqrt": _root,
+    }
+)
 
 
 def rounded(value: float, nearest: float) -> float:
@@ -175,16 +316,16 @@ def absent_labels(matchers: Iterable[Matcher]) -> Labels:
 
 def histogram_quantile(share: float, elements: Vector) -> Vector:
     """Return the quantile of each histogram whose buckets ``elements`` are."""
-    key = leaving(frozenset({LE}))
-    histograms: dict[Labels, list[tuple[float, float]]] = {}
+    histograms: dict[Key, list[tuple[float, float]]] = {}
     for name, labels, count in elements:
         bound = next((value for label, value in labels if label == LE), "")
         if _FLOAT.fullmatch(bound):
-            histograms.setdefault(key(name, labels)[1], []).append((float(bound), count))
+            others = tuple([pair for pair in labels if pair[0] != LE])
+            histograms.setdefault((name, others), []).append((float(bound), count))
     if not 0 <= share <= 1:
         beyond = share if math.isnan(share) else math.copysign(math.inf, share)
-        return [("", labels, beyond) for labels in histograms]
-    return [("", labels, _bucket_quantile(share, buckets)) for labels, buckets in histograms.items()]
+        return nameless((*which, beyond) for which in histograms)
+    return nameless((*which, _bucket_quantile(share, buckets)) for which, buckets in histograms.items())
 
 
 def _bucket_quantile(share: float, buckets: Iterable[tuple[float, float]]) -> float:

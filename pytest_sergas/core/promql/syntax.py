@@ -60,11 +60,12 @@ def parse_tree(source: str) -> Any:
         raise PromqlError(f"is not PromQL: {error}") from error
 
 
-def check_text(source: str, infinities: int) -> None:
+def check_text(source: str, *, infinities: int, texts: int) -> None:
     """Refuse what the tree of ``source`` does not show.
 
     Args:
         infinities: how many numbers of the tree are infinite.
+        texts: how many quoted texts are operands in the tree.
 
     Raises:
         PromqlError: Prometheus would not take it.
@@ -75,8 +76,8 @@ def check_text(source: str, infinities: int) -> None:
         raise PromqlError("an offset has to follow a selector")
     if found := _DURATION_AS_NUMBER.search(_OFFSET.sub(" ", _RANGE.sub(" ", bare))):
         raise PromqlError(f"{found[0]!r} stands where a number has to; write it in seconds, without a unit")
-    if any(not before for before in _BEFORE_TEXT.findall(plain)):
-        raise PromqlError("a quoted text stands where none can be; only the value of a label's matcher is one")
+    if sum(not before for before in _BEFORE_TEXT.findall(plain)) > texts:
+        raise PromqlError("a quoted text stands where none can be; the name of a metric or label is not quoted")
     if _UNDERSCORED.search(plain):
         raise PromqlError("a number must not have underscores")
     if infinities > len(_INFINITE.findall(plain)):

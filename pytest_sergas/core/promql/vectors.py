@@ -107,6 +107,26 @@ def nameless(elements: Iterable[Element]) -> Vector:
     return [("", labels, value) for _, labels, value in given]
 
 
+def unequal(elements: Iterable[Element]) -> Vector:
+    """Return ``elements`` as they are.
+
+    Raises:
+        EvaluationError: two of them have the same name and labels.
+    """
+    given = list(elements)
+    if len({(name, labels) for name, labels, _ in given}) < len(given):
+        raise EvaluationError("two series have the same name and labels; let them differ")
+    return given
+
+
+def grouped(elements: Iterable[Element], key: KeyOf) -> Iterable[tuple[Key, Vector]]:
+    """Return the elements that have the same key, by their keys."""
+    groups: dict[Key, Vector] = {}
+    for element in elements:
+        groups.setdefault(key(element[0], element[1]), []).append(element)
+    return groups.items()
+
+
 def shown(labels: Labels) -> str:
     """Return labels as people write them."""
     return "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"

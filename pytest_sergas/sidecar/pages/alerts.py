@@ -20,6 +20,7 @@ from pytest_sergas.core.silences import Silence
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.alert_history import Asked, Event
 from pytest_sergas.engine.alerting import Alerting, SilenceRefusedError
+from pytest_sergas.engine.rules import Rules
 from pytest_sergas.sidecar.alerts import SilenceFaultsError, read_silence
 from pytest_sergas.sidecar.answers import QueryError, text, whole
 from pytest_sergas.sidecar.pages.answer import NotThereError, form, go_to, page, show
@@ -61,6 +62,8 @@ class Parts(Protocol):
 
     @property
     def alerting(self) -> Alerting: ...
+    @property
+    def rules(self) -> Rules: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def routes(engine: Parts) -> list[Route]:
             "title": "Alerts",
             "alerts": views(engine.alerting, alerts[:SHOWN], now),
             "count": len(alerts),
+            "warming_up": [each for each in engine.rules.running if each.evaluated and each.warming_up_s][:SHOWN],
             "silences": [(one, ", ".join(map(write_matcher, one.matchers))) for one in engine.alerting.silences()],
             "events": events,
             "explain": explain,

@@ -39,7 +39,10 @@ RANGE_FUNCTIONS = (
     "irate",
     "increase",
     "delta",
+    "idelta",
+    "deriv",
     "changes",
+    "resets",
     "avg_over_time",
     "min_over_time",
     "max_over_time",
@@ -77,6 +80,16 @@ _GROUPING = st.sampled_from(["", "by (a)", "by (a, b)", "without (a)", "by ()", 
 _VALUES = st.sampled_from(["0", "1", "2", "3", "7.5", "12", "1000", "-2", "0.25", "1", "2", "NaN", "Inf", "_", "stale"])
 
 
+_VALUE_FUNCTIONS = st.sampled_from(
+    ["abs", "absent", "timestamp", "round", "ceil", "floor", "exp", "ln", "log2", "log10", "sgn", "sqrt"]
+)
+_AGGREGATIONS = st.sampled_from(["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"])
+_COUNTS = st.sampled_from(["0", "-1", "99", "1e3"])
+_LABELS = st.sampled_from(["a", "b", "c", "__name__"])
+_REPLACEMENTS = st.sampled_from(["", "$1", "n_$1", "${1}x", "$1x", "$$", "$9"])
+_PATTERNS = st.sampled_from(["(.*)", "1", "", "(x|1).*", "."])
+
+
 def _scalar(vector: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         _NUMBERS,
@@ -107,8 +120,17 @@ def _compound(vector: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("({} {} {})".format, vector, _COMPARISONS, scalar),
         st.builds("({} {} {})".format, scalar, _COMPARISONS, vector),
         st.builds("({} {} bool {})".format, vector, _COMPARISONS, scalar),
-        st.builds("{} {} ({})".format, st.sampled_from(["sum", "avg", "min", "max", "count"]), _GROUPING, vector),
-        st.builds("{}({})".format, st.sampled_from(["abs", "absent", "timestamp", "round"]), vector),
+        st.builds("{} {} ({})".format, _AGGREGATIONS, _GROUPING, vector),
+        st.builds("{}({})".format, _VALUE_FUNCTIONS, vector),
+        # Which of several equal elements are chosen, Prometheus leaves open: all or none are.
+        st.builds("{} {} ({}, {})".format, st.sampled_from(["topk", "bottomk"]), _GROUPING, _COUNTS, vector),
+        st.builds("quantile {} ({}, {})".format, _GROUPING, scalar, vector),
+        # Of samples alone: the last digit of a result would be another label.
+        st.builds('count_values {} ("{}", {})'.format, _GROUPING, st.sampled_from("abv"), _INSTANTS),
+        st.builds(
+            'label_replace({}, "{}", "{}", "{}", "{}")'.format, vector, _LABELS, _REPLACEMENTS, _LABELS, _PATTERNS
+        ),
+        st.builds('label_join({}, "{}", "-", "{}", "b")'.format, vector, _LABELS, _LABELS),
         st.builds("-{}".format, vector),
         st.builds("round({}, {})".format, vector, scalar),
         st.builds("clamp({}, {}, {})".format, vector, scalar, scalar),

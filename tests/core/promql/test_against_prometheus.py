@@ -34,6 +34,8 @@ WORLD = {
     'x_bucket{le="1"}': "0+1x20",
     'x_bucket{le="2.5"}': "0+4x20",
     'x_bucket{le="+Inf"}': "0+5x20",
+    'y_bucket{le="1"}': "0+2x20",
+    'y_bucket{le="+Inf"}': "0+3x20",
 }
 
 
@@ -119,6 +121,24 @@ def test_a_function_over_any_range_has_the_value_that_prometheus_gives_it(both: 
         pytest.param("-7 % 3", id="rest of a negative number"),
         pytest.param("vector(-8) ^ (1 / 3)", id="root of a negative number"),
         pytest.param("round(x, 0.3)", id="round"),
+        pytest.param("topk(2, y)", id="largest"),
+        pytest.param("topk by (a) (1, x_bucket)", id="largest of a group"),
+        pytest.param("bottomk without (le) (2, x_bucket)", id="smallest of a group"),
+        pytest.param("bottomk(2, y) > 1", id="smallest"),
+        pytest.param("topk(NaN, y)", id="no number of series"),
+        pytest.param('count_values without (a) ("value", y)', id="values counted"),
+        pytest.param('count_values("v", x_bucket / 3)', id="values with decimals"),
+        pytest.param('count_values("v", x_bucket * 1e20)', id="values with many digits"),
+        pytest.param('label_replace(y, "c", "$1-${1}", "a", "(.)")', id="label from a part of another"),
+        pytest.param('label_replace(y, "__name__", "z", "a", "1")', id="name replaced"),
+        pytest.param('label_replace(y, "b", "", "a", ".*")', id="label taken away"),
+        pytest.param('label_replace(y, "a", "1", "a", ".*")', id="labels that are equal afterwards"),
+        pytest.param('label_join(y, "c", "/", "a", "__name__", "missing")', id="labels joined"),
+        pytest.param("increase(x_bucket[20m])", id="a counter born at 0 inside the window"),
+        pytest.param('histogram_quantile(0.5, {__name__=~"[xy]_bucket"})', id="histograms of two names"),
+        pytest.param("deriv(x[9m] offset 1m)", id="slope"),
+        pytest.param("quantile(0.3, x)", id="quantile"),
+        pytest.param("stdvar by (b) (y)", id="variance"),
     ],
 )
 def test_an_expression_has_the_value_that_prometheus_gives_it(both: Both, source: str) -> None:

@@ -91,6 +91,20 @@ def test_quiet_sidecar_says_that_nothing_fires(tmp_path: Path) -> None:
         assert get(running, "/").section("Alerts").text == "Nothing fires. Silences and history"
 
 
+def test_rules_that_are_warming_up_are_named(tmp_path: Path) -> None:
+    rule = '{alert: Slow, expr: "avg_over_time(load[1h]) > 5"}'
+    (tmp_path / "shop.yml").write_text(f"groups: [{{name: shop, rules: [{rule}]}}]", "utf-8")
+    settings = '[rules]\nfiles = ["shop.yml"]\nready_made = []\nevaluation_interval = 0.1\n'
+    (tmp_path / "sergas.toml").write_text(settings, "utf-8")
+    with sidecar(tmp_path, "--store", ":memory:") as running:
+        until(lambda: "warming up" in ask(running.url, "/alerts").text, "the first evaluation")
+
+        section = read(ask(running.url, "/alerts").text).section("Rules that are warming up")
+        [rule_of_api] = json.loads(ask(running.url, "/api/rules").text)["rules"]
+    assert re.fullmatch(r"Slow shop, for another (1h 00m|59m \d\ds)", section.all("li")[0].text)
+    assert 3_500 < rule_of_api["warming_up_s"] <= 3_600
+
+
 def test_overview_shows_what_fires(firing: Served) -> None:
     page = get(firing, "/")
 
