@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas import config
-from pytest_sergas.config import KEYS, TYPE_KEYS, Settings, load, load_sections
+from pytest_sergas.config import KEYS, TYPE_KEYS, Settings, load, load_sections, top_names
 from pytest_sergas.config.file import ConfigFile, read_file
 from pytest_sergas.config.runs import RUNS
-from pytest_sergas.config.section import Key, Reading, Section, read
+from pytest_sergas.config.section import Key, Reading, Section, Top, Use, read
 from pytest_sergas.config.toml import to_toml
 from pytest_sergas.core import kinds
 from pytest_sergas.core.records import TestType
@@ -27,11 +27,8 @@ pytestmark = pytest.mark.unit
 
 TEXT = "allowed: text on one line, not empty, of at most 4096 characters"
 SECONDS = "allowed: seconds (0 for none), at least 0 and at most 31622400, such as 90 or '1h30m'"
-ALL_KEYS = (
-    "allowed: project, timeout, retries, retry_delay, retry_on, max_retries, max_workers, exclusive_wait, watchdog, "
-    "durations, history, strict, measure, measure_children, ctrf, markdown, textfile, sidecar, push, push_labels, "
-    "push_username, push_password_file, push_token_file, publish_deadline, slowest, types, test_timeout, "
-    "test_retry_count, max_test_workers"
+ALL_KEYS = "allowed: " + ", ".join(
+    dict.fromkeys(name for part in config.SECTIONS if part != "mail" for name in top_names(part))
 )
 MARKER = "allowed: a marker's name, of letters, digits and _, as in @pytest.mark.NAME"
 BRACES = "allowed in braces: {branch}, {job}, {provider}; {{ and }} for the braces themselves"
@@ -551,7 +548,7 @@ def test_settings_say_what_was_written(tmp_path_factory: pytest.TempPathFactory,
 def test_any_document_is_read_or_refused_line_by_line(document: dict[str, object]) -> None:
     file = ConfigFile(Path(), "sergas.toml", (), document)
     try:
-        reading = read(RUNS, file, environ={}, options={}, is_foreign=set[str]().__contains__)
+        reading = read(RUNS, file, Top(dict.fromkeys(top_names(""), "")), Use({}, {}))
     except ConfigurationError as error:
         shown = error.faults
     else:
@@ -573,8 +570,7 @@ class Mail:
     password: str = ""
 
 
-def _encrypted_port(values: Mapping[str, Any], root: Path) -> list[kinds.Wrong]:
-    del root
+def _encrypted_port(values: Mapping[str, Any]) -> list[kinds.Wrong]:
     wrong = values.get("port") == 25 and values.get("tls") is True
     return [kinds.Wrong(("port",), 25, "is not for tls; allowed: 465, 587")] if wrong else []
 
@@ -588,7 +584,7 @@ MAIL = Section(
         "password": Key(kinds.text, "the password", '"x"'),
     },
     settings=Mail,
-    names={"smtp_host": "host"},
+    names={"mail_host": "host"},
     environment={"SMTP_PORT": "port", "SMTP_TLS": "tls", "SMTP_PASSWORD": "password"},
     check=_encrypted_port,
 )
@@ -621,20 +617,32 @@ def test_another_section_is_read_by_the_same_code(root: Path) -> None:
 
 @pytest.mark.usefixtures("mail")
 def test_name_of_the_specification_stands_at_the_top_for_another_section_too(root: Path) -> None:
-    own(root, 'smtp_host = "mx"\n')
+    own(root, 'mail_host = "mx"\n')
 
     assert read_mail(root).settings.host == "mx"
     assert load(root, environ={}).settings == Settings(project="shop")
 
 
 @pytest.mark.usefixtures("mail")
-def test_section_is_checked_by_the_part_that_owns_it_alone(root: Path) -> None:
-    own(root, "slowest = -1\n[mail]\nprot = 1\n")
+def test_every_part_judges_the_whole_configuration(root: Path) -> None:
+    own(root, "slowest = -1\n[mail]\nprot = 1\n[[chanels]]\ntype = 'log'\n")
 
-    assert faults(root) == ("sergas.toml: slowest = -1: allowed: tests, a whole number from 0 to 100",)
+    whole = (
+        "sergas.toml: slowest = -1: allowed: tests, a whole number from 0 to 100",
+        "sergas.toml: chanels = [{type = ...}]: unknown key; did you mean 'channels'?",
+        "sergas.toml: [mail] prot = 1: unknown key; did you mean 'port'?",
+    )
+    assert faults(root) == whole
     with pytest.raises(ConfigurationError) as caught:
         read_mail(root)
-    assert caught.value.faults == ("sergas.toml: [mail] prot = 1: unknown key; did you mean 'port'?",)
+    assert caught.value.faults == whole
+
+
+@pytest.mark.usefixtures("mail")
+def test_variable_of_another_part_is_nothing_to_the_plugin(root: Path) -> None:
+    own(root, "[mail]\nhost = 'mx'\n")
+
+    assert load(root, environ={"SMTP_PORT": "99999"}).settings == Settings(project="shop")
 
 
 @pytest.mark.usefixtures("mail")
@@ -643,9 +651,9 @@ def test_section_is_checked_by_the_part_that_owns_it_alone(root: Path) -> None:
     [
         pytest.param("mail = 5", {}, "sergas.toml: mail = 5: allowed: a table", id="no table"),
         pytest.param(
-            'smtp_host = "a"\n[mail]\nhost = "b"',
+            'mail_host = "a"\n[mail]\nhost = "b"',
             {},
-            "sergas.toml: smtp_host = 'a': says the same as 'mail.host'; remove one of the two",
+            "sergas.toml: mail_host = 'a': says the same as 'mail.host'; remove one of the two",
             id="two names for one key",
         ),
         pytest.param(

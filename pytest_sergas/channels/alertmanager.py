@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.channels import Context, posting, wording
 from pytest_sergas.channels.options import Options
 from pytest_sergas.channels.payload import timestamp
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import ALERTNAME, SEVERITY, Notification, Notified
 from pytest_sergas.core.series import Labels
 
@@ -28,12 +26,7 @@ LASTS_S = 4 * RESEND_S  # and how long what it sends lasts (rules/manager.go)
 _PATH = "/api/v2/alerts"
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(url_of("http", "https"), "where the Alertmanager is", '"http://alertmanager.example:9093"'),
-        **posting.KEYS,
-    }
-)
+KEYS = CHANNEL_OPTIONS["alertmanager"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ other is started: a service that hangs for good costs one thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import Future
 from importlib.util import find_spec
 from threading import Thread
@@ -17,8 +16,7 @@ from urllib.parse import unquote
 
 from pytest_sergas.channels import Context, wording
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import Notification
 from pytest_sergas.errors import TemporaryError
 
@@ -29,12 +27,7 @@ _TYPES = MappingProxyType(
     {"critical": "failure", "error": "failure", "warning": "warning", "info": "info", "": "success"}
 )
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(kinds.text, "Apprise's address of the service; or url_file", '"tgram://TOKEN/CHAT"'),
-        "url_file": Key(kinds.text, "file that holds the address", '"/run/secrets/telegram"'),
-    }
-)
+KEYS = CHANNEL_OPTIONS["apprise"]
 
 
 class AppriseChannel:

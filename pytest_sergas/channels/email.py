@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sergas.channels import Context, wording
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import Notification
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import FinalError, TemporaryError
@@ -39,35 +38,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SAID = 200
 _QUIT_S = 1.0
 
-_ADDRESS = kinds.pattern(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "an address such as alerts@shop.example"
-)
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    addresses = tuple(_ADDRESS(address) for address in kinds.texts(value))
-    if not addresses:
-        raise kinds.NotAllowed("allowed: an address, or a list of them")
-    return addresses
-
-
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "host": Key(
-            kinds.pattern(r"[A-Za-z0-9_.:-]{1,253}", "the name or the address of a host"),
-            "the mail server",
-            '"mail.shop.example"',
-        ),
-        "port": Key(kinds.whole(1, 65_535, "a port"), "its port; default: 587, with TLS 465, without 25", "587"),
-        "tls": Key(kinds.one_of("starttls", "tls", "none"), "how the connection is secured", '"starttls"'),
-        "ca_file": Key(kinds.text, "certificates to trust; default: the system's", '"/etc/ssl/own-ca.pem"'),
-        "username": Key(kinds.text, "user name; none by default", '"alerts@shop.example"'),
-        "password": Key(kinds.text, "the password; better in password_file", '"..."'),
-        "password_file": Key(kinds.text, "file that holds the password", '"/run/secrets/mail"'),
-        "from": Key(_ADDRESS, "who sends; default: username, when it is an address", '"alerts@shop.example"'),
-        "to": Key(_addresses, "who receives, an address or a list of them", '["team@shop.example"]'),
-    }
-)
+KEYS = CHANNEL_OPTIONS["email"]
 
 
 @dataclass(frozen=True, slots=True)

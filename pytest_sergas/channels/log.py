@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pytest_sergas.channels import Context, wording
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.section import Key
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import Notification
 
 NAME = "pytest_sergas.alerts"
 
-KEYS: Mapping[str, Key] = MappingProxyType({})
+KEYS = CHANNEL_OPTIONS["log"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.channel_options import POSTING
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import FinalError, TemporaryError
 from pytest_sergas.version import VERSION
@@ -41,15 +38,7 @@ _ANSWER_SHOWN = 200
 # Beside 5xx: a timeout, a replay that came too early (RFC 8470), and too many requests.
 _TEMPORARY = (408, 425, 429)
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "username": Key(kinds.text, "user name for basic authentication; none by default", '"sergas"'),
-        "password_file": Key(kinds.text, "file that holds the password; none by default", '"/run/secrets/alerts"'),
-        "token_file": Key(kinds.text, "file that holds a bearer token; none by default", '"/run/secrets/token"'),
-        "ca_file": Key(kinds.text, "certificates to trust; default: the system's", '"/etc/ssl/own-ca.pem"'),
-        "proxy": Key(url_of("http", "https"), "proxy to send through; none by default", '"http://proxy.example:3128"'),
-    }
-)
+KEYS = POSTING
 
 _SHORTEST_SECRET = 8  # characters; what is shorter is a word such as "alerts", which answers have for other reasons
 

@@ -7,16 +7,14 @@ none of them calls a whole channel or hides where a link leads, and ``verbatim``
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.channels import Context, posting, wording
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import Notification
 
 # Slack's own limits, in characters; what is longer makes it refuse the whole.
@@ -25,18 +23,7 @@ SECTION_LIMIT = 3_000
 
 _MARKS = MappingProxyType({"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵", "": "✅"})
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "webhook_url": Key(
-            url_of("http", "https"),
-            "the incoming webhook; or webhook_url_file",
-            '"https://hooks.slack.com/services/..."',
-        ),
-        "webhook_url_file": Key(kinds.text, "file that holds its address", '"/run/secrets/slack"'),
-        "ca_file": posting.KEYS["ca_file"],
-        "proxy": posting.KEYS["proxy"],
-    }
-)
+KEYS = CHANNEL_OPTIONS["slack"]
 
 
 @dataclass(frozen=True, slots=True)

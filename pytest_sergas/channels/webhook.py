@@ -12,29 +12,16 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from pytest_sergas.channels import Context, payload, posting
 from pytest_sergas.channels.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
 from pytest_sergas.core.messages import Notification
 
 _ENCODED = "whsec_"
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(url_of("http", "https"), "the address; or url_file", '"https://shop.example/alerts"'),
-        "url_file": Key(kinds.text, "file that holds the address", '"/run/secrets/webhook"'),
-        "secret_file": Key(
-            kinds.text, "file that holds the secret for signatures; none by default", '"/run/secrets/signing"'
-        ),
-        **posting.KEYS,
-    }
-)
+KEYS = CHANNEL_OPTIONS["webhook"]
 
 
 @dataclass(frozen=True, slots=True)

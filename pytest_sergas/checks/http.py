@@ -12,15 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.text import redact_url
 
@@ -29,55 +26,9 @@ if TYPE_CHECKING:
 
 BODY_LIMIT_BYTES = 1024 * 1024
 _DAY_S = 86_400.0
-_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 
 
-def _status(value: object) -> tuple[int, ...]:
-    statuses = value if isinstance(value, list) else [value]
-    one = kinds.whole(100, 599, "a status, or a list of them")
-    if not statuses:
-        raise kinds.NotAllowed("allowed: a status, or a list of them")
-    return tuple(one(status) for status in statuses)
-
-
-def _headers(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict):
-        raise kinds.NotAllowed('allowed: a table, such as {Accept = "application/json"}')
-    for name, text in value.items():
-        if name.lower() in _CREDENTIALS:
-            raise kinds.NotAllowed(f"{name} is a secret; use token_file, or username and password_file")
-        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or not kinds.text(text).isascii():
-            raise kinds.NotAllowed("allowed: names of letters, digits and -, with values in ASCII")
-    return dict(value)
-
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, str | int | float | bool):
-        raise kinds.NotAllowed("allowed: text, a number, true or false")
-    return value
-
-
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(url_of("http", "https"), "the address", '"https://shop.example/health"'),
-        "method": Key(kinds.one_of("GET", "HEAD", "POST", "OPTIONS"), "the method", '"GET"'),
-        "status": Key(_status, "status, or a list of them, that is healthy; default: 200 to 299", "200"),
-        "body": Key(kinds.text, "text that has to stand in the body; none by default", '"ready"'),
-        "json_path": Key(kinds.text, "keys and indexes to a value in the JSON body; none by default", '"db.0.state"'),
-        "json_value": Key(_scalar, "the value that has to be there; default: any but null and false", '"up"'),
-        "certificate_days": Key(
-            kinds.duration(0, 3650, "days", unit_s=86_400),
-            "days that the certificate has left below which the state is degraded",
-            "14",
-        ),
-        "ca_file": Key(kinds.text, "certificates to trust; default: the system's", '"/etc/ssl/own-ca.pem"'),
-        "headers": Key(_headers, "headers to send; none by default", '{Accept = "application/json"}'),
-        "username": Key(kinds.text, "user name; none by default", '"monitor"'),
-        "password_file": Key(kinds.text, "file that holds the password; none by default", '"/run/secrets/shop"'),
-        "token_file": Key(kinds.text, "file that holds a bearer token; none by default", '"/run/secrets/token"'),
-        "follow_redirects": Key(kinds.boolean, "follow redirects, at most five", "false"),
-    }
-)
+KEYS = CHECK_OPTIONS["http"]
 
 
 @dataclass(frozen=True, slots=True)

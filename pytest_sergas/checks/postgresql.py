@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.text import one_line
@@ -28,19 +24,7 @@ from pytest_sergas.core.text import one_line
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(
-            url_of("postgresql", "postgres", many_hosts=True),
-            "postgresql://USER@HOST:PORT/DATABASE",
-            '"postgresql://shop@127.0.0.1:5432/shop"',
-        ),
-        "password_file": Key(kinds.text, "file that holds the password; none by default", '"/run/secrets/postgresql"'),
-        "connections_degraded": Key(
-            kinds.share, "share of the allowed connections from which on the state is degraded", '"90%"'
-        ),
-    }
-)
+KEYS = CHECK_OPTIONS["postgresql"]
 
 _QUERY = """\
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),

@@ -12,24 +12,18 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 
-_CALL = kinds.pattern(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "module:function, such as shop.health:stock")
-
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {"call": Key(_CALL, "the function, as module:function; it is called without arguments", '"shop.health:stock"')}
-)
+KEYS = CHECK_OPTIONS["python"]
 
 
 @dataclass(frozen=True, slots=True)

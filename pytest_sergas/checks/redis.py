@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.options import url_of
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.text import redact_url
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "url": Key(
-            url_of("redis", "rediss", "unix"),
-            "redis://HOST:PORT/DATABASE, rediss:// for TLS, or unix:///PATH",
-            '"redis://127.0.0.1:6379/0"',
-        ),
-        "password_file": Key(kinds.text, "file that holds the password; none by default", '"/run/secrets/redis"'),
-    }
-)
+KEYS = CHECK_OPTIONS["redis"]
 
 FIGURES: tuple[tuple[str, FamilyType, str, str], ...] = (
     # the metric, its type, what it is, and its name in INFO

@@ -11,17 +11,11 @@ from urllib.parse import quote
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, Sample
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "path": Key(kinds.text, "the database file", '"shop.db"'),
-        "integrity": Key(kinds.boolean, "look for damage too; this reads the whole file each time", "false"),
-    }
-)
+KEYS = CHECK_OPTIONS["sqlite"]
 FIGURES: Mapping[str, str] = MappingProxyType(
     {
         "database_sqlite_size_bytes": "Size of the database.",

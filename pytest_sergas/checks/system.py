@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 
-_PERCENT = kinds.number(0, 100, "percent", open_below=True)
 _RESOURCES = ("cpu", "memory", "disk")
 # Long enough for a figure that means something; the system counts CPU time in hundredths of a second.
 _CPU_SAMPLE_S = 0.25
@@ -42,19 +39,7 @@ class Limits:
         return HealthStatus.HEALTHY
 
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        **{
-            limit.name: Key(
-                _PERCENT,
-                f"{' use from which on the state is '.join(limit.name.split('_'))}, in percent",
-                "99" if limit.default == math.inf else f"{limit.default:g}",
-            )
-            for limit in fields(Limits)
-        },
-        "disks": Key(kinds.texts, "paths on the disks to look at; the fullest counts", '["/"]'),
-    }
-)
+KEYS = CHECK_OPTIONS["system"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
-from pytest_sergas.config.section import Key
-from pytest_sergas.core import kinds
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "host": Key(kinds.text, "name or address", '"127.0.0.1"'),
-        "port": Key(kinds.whole(1, 65_535, "a port"), "the port", "5672"),
-    }
-)
+KEYS = CHECK_OPTIONS["tcp"]
 
 
 @dataclass(frozen=True, slots=True)

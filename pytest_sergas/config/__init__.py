@@ -21,14 +21,17 @@ of them decided. Reading finds *all* faults and raises them as one `Configuratio
     routes     which alerts go to whom, and when not at all
     toml       values as TOML
 
-`SECTIONS` says where each section lives. A part that has settings of its own adds a line there; each part
-reads its own section only, so that what belongs to another neither costs nor breaks anything.
+`SECTIONS` says where each section lives. A part that has settings of its own adds a line there. Whoever reads the
+configuration judges the whole of it: names, types and references of all sections; what only the user of a section can
+know, such as whether a file is there, is asked of the sections that are used. A section that nobody wrote anything
+about, and that is not used, is not even imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.config.file import PYPROJECT as PYPROJECT
@@ -39,7 +42,7 @@ from pytest_sergas.config.runs import TYPE_KEYS as TYPE_KEYS
 from pytest_sergas.config.runs import Settings as Settings
 from pytest_sergas.config.runs import TypeSettings as TypeSettings
 from pytest_sergas.config.section import DEFAULT as DEFAULT
-from pytest_sergas.config.section import Given, Reading, Section, read
+from pytest_sergas.config.section import Given, Reading, Section, Top, Use, read
 from pytest_sergas.errors import ConfigurationError, gathered
 
 Loaded = Reading[Settings]
@@ -57,8 +60,27 @@ SECTIONS: dict[str, str] = {
 }
 
 
+# Names at the top level that belong to a section, where these are more than the name of its table.
+TOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "serve": ("serve",),
+        "groups": ("groups",),
+        "collect": ("collect", "monitoring_interval", "metrics_retention"),
+        "checks": ("health_check_timeout", "health_check_interval", "checks"),
+        "rules": ("rules",),
+        "channels": (
+            *("max_alerts_per_minute", "channels", "slack_webhook_url", "alert_webhook_url"),
+            *("smtp", "smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_from", "smtp_to"),
+        ),
+        "routes": ("alert_cooldown", "routes", "maintenance"),
+    }
+)
+# Channels that a variable makes; where the sidecar does not run, nobody knows whether it is set.
+_BY_VARIABLE = ("slack", "webhook", "email")
+
+
 def load(root: Path, *, environ: Mapping[str, str], options: Given | None = None) -> Loaded:
-    """Read the plugin's section of the configuration in ``root``.
+    """Read the plugin's section of the configuration in ``root``, and judge the rest.
 
     Args:
         root: the directory with ``pyproject.toml`` or ``sergas.toml``; neither needs to exist.
@@ -79,25 +101,33 @@ def load_sections(
     *,
     environ: Mapping[str, str],
     options: Mapping[str, Given] | None = None,
+    more_channels: bool = False,
 ) -> dict[str, Reading[Any]]:
-    """Read several sections; return name → what it says.
+    """Read several sections, and judge the others by what is written; return name → what it says.
 
     Args:
-        names: of `SECTIONS`.
+        names: of `SECTIONS`: those that are used here, which the environment and the options may change.
         options: name of the section → its options, as for `load`.
+        more_channels: whether channels are added later that routes may name.
 
     Raises:
-        ConfigurationError: listing every fault of all of them.
+        ConfigurationError: listing every fault of the whole configuration.
     """
     faults = list(file.faults)
     readings: dict[str, Reading[Any]] = {}
-    for name in names:
-        given = (options or {}).get(name, {})
+    top = Top(_owners(), _belongs)
+    for name in SECTIONS:
+        is_used = name in names
+        if not is_used and name and not any(top.owners.get(written) == name for written in file.table):
+            continue
+        use = Use(environ, (options or {}).get(name, {})) if is_used else None
         with gathered(faults):
-            readings[name] = read(find(name), file, environ=environ, options=given, is_foreign=_is_foreign)
+            readings[name] = read(find(name), file, top, use)
+    with gathered(faults):
+        _judge_references(readings, names, more_channels=more_channels)
     if faults:
         raise ConfigurationError(tuple(faults))
-    return readings
+    return {name: readings[name] for name in names}
 
 
 def find(name: str) -> Section[Any]:
@@ -109,11 +139,49 @@ def find(name: str) -> Section[Any]:
     return section
 
 
-def _is_foreign(written: str) -> bool:
-    """Whether a name at the top level is that of a section, or a name that the specification gives to its key."""
-    others = [name for name in SECTIONS if name]
-    return written not in KEYS and (written in others or any(_stands_at_top(written, find(name)) for name in others))
+def top_names(name: str) -> tuple[str, ...]:
+    """Return what belongs to the section ``name`` at the top level of the file."""
+    if not name or name not in TOP:
+        section = find(name)
+        return (*section.names, *(section.keys if section.at_top or not name else (name,)))
+    return TOP[name]
 
 
-def _stands_at_top(written: str, section: Section[Any]) -> bool:
-    return written in section.names or (section.at_top and written in section.keys)
+def _owners() -> dict[str, str]:
+    """Return name at the top level → its section."""
+    owners: dict[str, str] = {}
+    for name in SECTIONS:
+        for written in top_names(name):
+            owners.setdefault(written, name)
+    return owners
+
+
+def _belongs(written: str) -> str:
+    """Return which table a name is a key of that stands at the top level, or ""."""
+    tables = [name for name in SECTIONS if name and not find(name).at_top and written in find(name).keys]
+    return f"it belongs to a table: {' or '.join(f'[{name}] {written}' for name in tables)}" if tables else ""
+
+
+def _judge_references(readings: Mapping[str, Reading[Any]], names: tuple[str, ...], *, more_channels: bool) -> None:
+    """Judge what one section says about another.
+
+    Raises:
+        ConfigurationError: something is named that is not there.
+    """
+    faults: list[str] = []
+    if (checks := readings.get("checks")) is not None and any(entry.depends_on for entry in checks.settings.checks):
+        from pytest_sergas.core.health import dependency_faults
+
+        faults += dependency_faults({entry.name: entry.depends_on for entry in checks.settings.checks})
+    channels = readings.get("channels")
+    if (routes := readings.get("routes")) is not None and routes.settings.routes and not more_channels:
+        from pytest_sergas.config.routes import routing
+
+        known = tuple(entry.name for entry in channels.settings.channels) if channels is not None else ()
+        with gathered(faults):
+            routing(
+                routes.settings,
+                known if "channels" in names else tuple({**dict.fromkeys(known), **dict.fromkeys(_BY_VARIABLE)}),
+            )
+    if faults:
+        raise ConfigurationError(tuple(faults))

@@ -17,10 +17,12 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
-from pytest_sergas.config.entries import NAME, Entries
+from pytest_sergas.config.channel_options import CHANNEL_OPTIONS
+from pytest_sergas.config.entries import NAME, Entries, wrong_options
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
 
+_MAIL = ("host", "port", "username", "password", "from", "to")
 SECRET = ("url",)  # options whose names do not say that their values may be a secret
 _PER_MINUTE = kinds.whole(1, 10_000, "notifications in a minute")
 
@@ -79,6 +81,8 @@ class ChannelsSettings:
     smtp_port: int | None = None
     smtp_username: str = ""
     smtp_password: str = field(default="", repr=False)
+    smtp_from: str = ""
+    smtp_to: tuple[str, ...] = ()
 
 
 def _settings(**values: Any) -> ChannelsSettings:
@@ -101,14 +105,50 @@ def _short_forms(general: ChannelsSettings) -> Iterator[tuple[str, Mapping[str, 
         yield "slack", {"webhook_url": general.slack_webhook_url}
     if general.alert_webhook_url:
         yield "webhook", {"url": general.alert_webhook_url}
-    given = {name: getattr(general, f"smtp_{name}") for name in ("host", "port", "username", "password")}
+    mail = _mail(general)
+    if general.smtp or "host" in mail:
+        yield "email", mail
+
+
+def _mail(general: ChannelsSettings) -> dict[str, object]:
+    """Return the options of the channel that the keys of mail ask for; without ``to`` where nobody is named."""
+    given = {name: getattr(general, f"smtp_{name}") for name in _MAIL}
     mail = {**general.smtp, **{name: value for name, value in given.items() if value}}
-    # The specification names nobody who receives: the account itself does. A host alone may be meant for others.
+    # The specification names nobody who receives: the account itself does.
     account = mail.get("from", mail.get("username", ""))
     if "to" not in mail and isinstance(account, str) and "@" in account:
         mail["to"] = account
-    if general.smtp or ("host" in mail and "to" in mail):
-        yield "email", mail
+    return mail
+
+
+def _check(values: Mapping[str, Any]) -> Iterator[kinds.Wrong]:
+    """Refuse mail that would go to nobody, or through no server."""
+    general = ChannelsSettings(**{key: value for key, value in values.items() if key != "channels"})
+    mail = _mail(general)
+    if "host" not in mail:
+        for key in ("smtp_username", "smtp_password", "smtp_from", "smtp_to"):
+            if value := getattr(general, key):
+                yield kinds.Wrong(
+                    (key,), value, f"of no use without a mail server; set smtp_host ({_variable('smtp_host')})"
+                )
+    elif "to" not in mail:
+        named = mail.get("username")
+        why = f"the user name {named!r} is not an address" if named else "there is no user name either"
+        yield kinds.Wrong(
+            ("smtp_host",) if general.smtp_host else ("smtp",),
+            general.smtp_host or general.smtp,
+            f"nobody is named who receives the mail, and {why}; set smtp_to ({_variable('smtp_to')}), or remove this",
+        )
+
+
+def _variable(key: str) -> str:
+    return key.upper()
+
+
+def _recipients(value: object) -> tuple[str, ...]:
+    listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    recipients: tuple[str, ...] = CHANNEL_OPTIONS["email"]["to"].kind(listed)
+    return recipients
 
 
 def _names(kind: str) -> Iterator[str]:
@@ -120,10 +160,20 @@ def _names(kind: str) -> Iterator[str]:
 def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise kinds.NotAllowed('allowed: a table, such as {host = "mail.shop.example", to = "team@shop.example"}')
+    known = CHANNEL_OPTIONS["email"]
+    if wrong := tuple(kinds.Wrong((key,), shown, text) for key, shown, text in wrong_options(value, known, ())):
+        raise kinds.WrongInside(wrong, {})
     return value
 
 
-_channels = Entries("channel", COMMON, 'has no type; say where notifications go, such as type = "slack"')
+_channels = Entries(
+    "channel",
+    COMMON,
+    'has no type; say where notifications go, such as type = "slack"',
+    CHANNEL_OPTIONS,
+    "pytest_sergas.channels",
+    hidden=SECRET,
+)
 
 CHANNELS: Section[ChannelsSettings] = Section(
     name="channels",
@@ -144,17 +194,23 @@ CHANNELS: Section[ChannelsSettings] = Section(
                 kinds.text, "its username; who sends and receives, unless smtp says", '"a@shop.example"'
             ),
             "smtp_password": Key(kinds.text, "its password", '"..."'),
+            "smtp_from": Key(
+                CHANNEL_OPTIONS["email"]["from"].kind, "who sends; default: smtp_username", '"a@shop.example"'
+            ),
+            "smtp_to": Key(
+                _recipients,
+                "who receives, with commas or as a list; default: who sends",
+                '["team@shop.example", "lead@shop.example"]',
+            ),
         }
     ),
     settings=_settings,
     environment=MappingProxyType(
         {
-            name.upper(): name
-            for name in (
-                *("slack_webhook_url", "alert_webhook_url"),
-                *("smtp_host", "smtp_port", "smtp_username", "smtp_password"),
-            )
+            _variable(name): name
+            for name in ("slack_webhook_url", "alert_webhook_url", *(f"smtp_{option}" for option in _MAIL))
         }
     ),
+    check=_check,
     at_top=True,
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.config.entries import NAME, Entries
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
@@ -77,7 +78,9 @@ def _settings(**values: Any) -> ChecksSettings:
     return ChecksSettings(general.health_check_timeout, general.health_check_interval, checks)
 
 
-_checks = Entries("check", COMMON, 'has no type; say what is checked, such as type = "http"')
+_checks = Entries(
+    "check", COMMON, 'has no type; say what is checked, such as type = "http"', CHECK_OPTIONS, "pytest_sergas.checks"
+)
 
 CHECKS: Section[ChecksSettings] = Section(
     name="checks",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_sergas.config.entries import unknown_kind
 from pytest_sergas.config.section import Key, Section, unknown
 from pytest_sergas.core import kinds
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*"
+# The entry points that come with us.
+BUILT_IN = ("system", "container", "process", "http_requests", "scrape", "custom")
 _SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
@@ -83,6 +85,14 @@ def _references(value: object) -> tuple[str, ...]:
     return tuple(read(text) for text in kinds.texts(value))
 
 
+def _collectors(value: object) -> tuple[str, ...]:
+    names = kinds.texts(value)
+    for name in names:
+        if fault := unknown_kind(name, BUILT_IN, "pytest_sergas.collectors", "collector"):
+            raise kinds.NotAllowed(f"{name!r}: {fault}")
+    return names
+
+
 TARGET_KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "url": Key(_url, "the page", '"http://127.0.0.1:9100/metrics"'),
@@ -144,8 +154,7 @@ def _instance(url: str) -> str:
     return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def _check(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
-    del root
+def _check(values: Mapping[str, Any]) -> Iterable[kinds.Wrong]:
     section = CollectSettings(**values)
     seen: set[tuple[str, str, tuple[tuple[str, str], ...]]] = set()
     for number, target in enumerate(section.targets, 1):
@@ -181,7 +190,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "duration_sampling": Key(
             kinds.whole(1, 1_000_000, "requests"), "of so many recorded HTTP requests one is timed", "1"
         ),
-        "disabled": Key(kinds.texts, "collectors that do not run; none by default", '["container"]'),
+        "disabled": Key(_collectors, "collectors that do not run; none by default", '["container"]'),
         "custom": Key(_references, "functions and classes of yours as MODULE:NAME", '["shop.metrics:collect"]'),
         "targets": Key(
             _targets,

@@ -24,8 +24,11 @@ class RulesSettings:
 
 def _ready_made(value: object) -> tuple[str, ...]:
     names = kinds.texts(value)
-    if not set(names) <= set(READY_MADE):
-        raise kinds.NotAllowed(f"allowed: a list of {', '.join(map(repr, READY_MADE))}")
+    for name in names:
+        if name not in READY_MADE:
+            near = kinds.nearest(name, READY_MADE)
+            hint = f"did you mean {near!r}?" if near else f"allowed: {', '.join(map(repr, READY_MADE))}"
+            raise kinds.NotAllowed(f"{name!r}: there is no such ready-made file; {hint}")
     return names
 
 

@@ -214,7 +214,7 @@ def _paths_given_twice(types: Mapping[TestType, TypeSettings]) -> Iterator[kinds
                 yield kinds.Wrong((test_type.value, "paths"), path, text)
 
 
-def _check(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
+def _look(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
     types: Mapping[TestType, TypeSettings] = values.get("types", {})
     for test_type, table in types.items():
         for path in table.paths:
@@ -335,6 +335,6 @@ RUNS: Section[Settings] = Section(
     names={"test_timeout": "timeout", "test_retry_count": "retries", "max_test_workers": "max_workers"},
     environment={"PROMETHEUS_GATEWAY": "push", "SERGAS_PUSH_USERNAME": "push_username"},
     derive=_derive,
-    check=_check,
+    look=_look,
     belongs=_belongs,
 )

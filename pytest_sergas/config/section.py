@@ -28,7 +28,12 @@ def _nothing(file: ConfigFile) -> Given:
     return {}
 
 
-def _no_check(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
+def _no_check(values: Mapping[str, Any]) -> Iterable[kinds.Wrong]:
+    del values
+    return ()
+
+
+def _no_look(values: Mapping[str, Any], root: Path) -> Iterable[kinds.Wrong]:
     del values, root
     return ()
 
@@ -56,7 +61,9 @@ class Section(Generic[T]):
         names: the specification's name of a key, which stands at the top level of the file → key.
         environment: variable → key.
         derive: key → (where from, value) for defaults that follow from what surrounds the file.
-        check: what only shows when values meet, or beside the root directory.
+        check: what only shows when values meet.
+        look: what only shows beside the root directory; asked where the section is used, because a file that the
+            tests need is not there where the sidecar runs.
         belongs: what to say about a key that is unknown where it stands but right elsewhere, or "".
         at_top: whether the keys stand at the top level of the file, beside the plugin's.
     """
@@ -67,7 +74,8 @@ class Section(Generic[T]):
     names: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     derive: Callable[[ConfigFile], Given] = _nothing
-    check: Callable[[Mapping[str, Any], Path], Iterable[kinds.Wrong]] = _no_check
+    check: Callable[[Mapping[str, Any]], Iterable[kinds.Wrong]] = _no_check
+    look: Callable[[Mapping[str, Any], Path], Iterable[kinds.Wrong]] = _no_look
     belongs: Callable[[tuple[str, ...]], str] = _nowhere
     at_top: bool = False
 
@@ -82,6 +90,19 @@ class Section(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Top:
+    """What may stand at the top level of the file.
+
+    Attributes:
+        owners: name → the section that it belongs to.
+        belongs: what to say about a key that is unknown there but right in a table, or "".
+    """
+
+    owners: Mapping[str, str]
+    belongs: Callable[[str], str] = lambda _: ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
     """The settings in force, the place that each of them came from, and the directory that paths are relative to."""
 
@@ -90,35 +111,44 @@ class Reading(Generic[T]):
     root: Path
 
 
-def read(
-    section: Section[T],
-    file: ConfigFile,
-    *,
-    environ: Mapping[str, str],
-    options: Given,
-    is_foreign: Callable[[str], bool],
-) -> Reading[T]:
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a section is used with.
+
+    Attributes:
+        environ: the environment variables.
+        options: key → (what the user typed, value), for what the command line set.
+    """
+
+    environ: Mapping[str, str]
+    options: Given
+
+
+def read(section: Section[T], file: ConfigFile, top: Top, use: Use | None) -> Reading[T]:
     """Read one section.
 
     Args:
-        environ: the environment variables.
-        options: key → (what the user typed, value), for what the command line set.
-        is_foreign: whether a name at the top level belongs to another section.
+        top: what may stand at the top level.
+        use: None for a section that is not used here: it is judged by what is written, and by nothing beside.
 
     Raises:
         ConfigurationError: with every fault in the section's part of the file, the environment and the options.
     """
-    values = _Values(section, file)
+    values = _Values(section, file, top)
     values.derive()
-    for written, raw in values.in_file(is_foreign):
+    for written, raw in values.in_file():
         values.accept_written(written, raw)
-    for variable, name in section.environment.items():
-        # An empty variable is how a pipeline says "not set".
-        if raw := environ.get(variable):
-            values.accept_text(name, raw, f"environment: {variable}")
-    for name, (typed, raw) in options.items():
-        values.accept(name, raw, f"command line: {typed}", shown=raw)
-    for wrong in section.check(values.values, file.root):
+    if use is not None:
+        for variable, name in section.environment.items():
+            # An empty variable is how a pipeline says "not set".
+            if (raw := use.environ.get(variable)) and raw.strip():
+                values.accept_text(name, raw, f"environment: {variable}")
+        for name, (typed, given) in use.options.items():
+            values.accept(name, given, f"command line: {typed}", shown=given)
+        for wrong in section.look(values.values, file.root):
+            values.fault_at(wrong)
+    # Of values some of which cannot be used nobody knows how they would go together.
+    for wrong in section.check(values.values) if not values.faults else ():
         values.fault_at(wrong)
     if values.faults:
         raise ConfigurationError(tuple(values.faults))
@@ -129,9 +159,10 @@ def read(
 class _Values(Generic[T]):
     """The values found so far, where they came from, and the faults."""
 
-    def __init__(self, section: Section[T], file: ConfigFile) -> None:
+    def __init__(self, section: Section[T], file: ConfigFile, top: Top) -> None:
         self._section = section
         self._file = file
+        self._top = top
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         self.faults: list[str] = []
@@ -141,11 +172,11 @@ class _Values(Generic[T]):
             self.values[name] = value
             self.sources[name] = source
 
-    def in_file(self, is_foreign: Callable[[str], bool]) -> Iterable[tuple[str, object]]:
+    def in_file(self) -> Iterable[tuple[str, object]]:
         """Return the keys of this section as they are written, with their values."""
         top, section = self._file.table, self._section
         if not section.name:
-            return [(written, raw) for written, raw in top.items() if not is_foreign(written)]
+            return [(written, raw) for written, raw in top.items() if not self._top.owners.get(written)]
         if section.at_top:
             return [(written, raw) for written, raw in top.items() if written in {*section.keys, *section.names}]
         if not isinstance(table := top.get(section.name, {}), dict):
@@ -164,7 +195,7 @@ class _Values(Generic[T]):
         name = names[written] if alias else written
         path = (written,) if alias else self._section.path(written)
         if name not in self._section.keys:
-            self._fault(path, raw, unknown(path, self._section))
+            self._fault(path, raw, self._unknown(path))
         elif alias and name in self._own_table():
             other = ".".join(self._section.path(name))
             self._fault(path, raw, f"says the same as {other!r}; remove one of the two")
@@ -189,7 +220,18 @@ class _Values(Generic[T]):
             self.faults.append(f"{source} = {show_value(name, shown)}: {wrong}")
 
     def fault_at(self, wrong: kinds.Wrong) -> None:
-        self._fault((*self._section.path(wrong.path[0]), *wrong.path[1:]), wrong.value, wrong.text)
+        name = wrong.path[0]
+        if (source := self.sources.get(name, "")).startswith("environment: "):
+            self.faults.append(f"{source} = {show_value(name, wrong.value)}: {wrong.text}")
+        else:
+            self._fault((*self._section.path(name), *wrong.path[1:]), wrong.value, wrong.text)
+
+    def _unknown(self, path: tuple[str, ...]) -> str:
+        if self._section.name:
+            return unknown(path, self._section)
+        if where := self._top.belongs(path[0]):
+            return f"unknown key; {where}"
+        return unknown(path, self._section, self._top.owners)
 
     def _accept_in_file(self, name: str, path: tuple[str, ...], raw: object, source: str) -> None:
         try:
@@ -229,6 +271,8 @@ def _show(key: str, raw: object, text: str) -> str:
     if isinstance(raw, dict):
         # Of a table in the wrong place only the keys: any of its values may be a secret.
         return one_line(f"{{{', '.join(f'{name} = ...' for name in raw)}}}", 80)
+    if isinstance(raw, list) and any(isinstance(entry, dict) for entry in raw):
+        return one_line(f"[{', '.join(_show(key, entry, text) for entry in raw)}]", 80)
     # What the name of a known key says about its value, nobody says about an unknown one: a misspelt password.
     if text.startswith("unknown key") and _sounds_secret(key):
         return "'***'"

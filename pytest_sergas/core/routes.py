@@ -88,11 +88,18 @@ class Router:
 
 
 def read_matcher(text: str) -> Matcher:
-    """Return the matcher that ``text`` is.
+    """Return the matcher that ``text`` is; of an expression it is made sure that it is one.
 
     Raises:
         ValueError: it is none; the text says what is allowed.
     """
+    matcher = parse_matcher(text)
+    matcher.predicate()
+    return matcher
+
+
+def parse_matcher(text: str) -> Matcher:
+    """Return the matcher that ``text`` is, whose expression may not be one; otherwise like `read_matcher`."""
     found = _MATCHER.fullmatch(text)
     if found is None:
         raise ValueError(_ALLOWED)
@@ -102,9 +109,7 @@ def read_matcher(text: str) -> Matcher:
             value = json.loads(value)
         except ValueError:
             raise ValueError(_ALLOWED) from None
-    matcher = Matcher(label, cast("Literal['=', '!=', '=~', '!~']", op), value)
-    matcher.predicate()
-    return matcher
+    return Matcher(label, cast("Literal['=', '!=', '=~', '!~']", op), value)
 
 
 def write_matcher(matcher: Matcher) -> str:

@@ -105,10 +105,11 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_plugin_leaves_the_channels_alone(tmp_path: Path) -> None:
+def test_plugin_judges_the_channels_too(tmp_path: Path) -> None:
     (tmp_path / "sergas.toml").write_text("max_alerts_per_minute = 3\n[[channels]]\nnonsense = 1\n", encoding="utf-8")
 
-    assert load(tmp_path, environ={}).root == tmp_path
+    with pytest.raises(ConfigurationError, match="has no type"):
+        load(tmp_path, environ={})
 
 
 # The specification's short forms
@@ -178,8 +179,59 @@ def test_variable_comes_before_the_table(tmp_path: Path) -> None:
     }
 
 
-def test_mail_server_that_is_meant_for_others_makes_no_channel(tmp_path: Path) -> None:
-    assert read(tmp_path, "", {"SMTP_HOST": "localhost", "SMTP_PORT": "25"}).channels == ()
+def test_empty_variables_are_not_set(tmp_path: Path) -> None:
+    names = ("SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "SMTP_HOST", "SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_TO")
+
+    assert read(tmp_path, "", {**dict.fromkeys(names, ""), "SMTP_PORT": "587", "SMTP_FROM": " "}).channels == ()
+
+
+def test_account_that_is_no_address_sends_to_whom_the_variables_name(tmp_path: Path) -> None:
+    environ = {"SMTP_HOST": "smtp.example", "SMTP_USERNAME": "apikey", "SMTP_PASSWORD": "12345"}
+    named = {**environ, "SMTP_FROM": "alerts@shop.example", "SMTP_TO": "team@shop.example, lead@shop.example"}
+
+    (options_of_mail,) = options(read(tmp_path, "", named)).values()
+
+    assert options_of_mail["from"] == "alerts@shop.example"
+    assert options_of_mail["to"] == ("team@shop.example", "lead@shop.example")
+
+
+@pytest.mark.parametrize(
+    ("environ", "fault"),
+    [
+        pytest.param(
+            {"SMTP_HOST": "smtp.example", "SMTP_USERNAME": "apikey", "SMTP_PASSWORD": "12345"},
+            "environment: SMTP_HOST = 'smtp.example': nobody is named who receives the mail, and the user name "
+            "'apikey' is not an address; set smtp_to (SMTP_TO), or remove this",
+            id="account that is no address",
+        ),
+        pytest.param(
+            {"SMTP_HOST": "localhost", "SMTP_PORT": "25"},
+            "environment: SMTP_HOST = 'localhost': nobody is named who receives the mail, and there is no user name "
+            "either; set smtp_to (SMTP_TO), or remove this",
+            id="host alone",
+        ),
+        pytest.param(
+            {"SMTP_USERNAME": "a"},
+            "environment: SMTP_USERNAME = 'a': of no use without a mail server; set smtp_host (SMTP_HOST)",
+            id="account alone",
+        ),
+        pytest.param(
+            {"SMTP_PASSWORD": "12345"},
+            "environment: SMTP_PASSWORD = '***': of no use without a mail server; set smtp_host (SMTP_HOST)",
+            id="password alone",
+        ),
+        pytest.param(
+            {"SMTP_HOST": "a", "SMTP_TO": "team"},
+            "environment: SMTP_TO = 'team': allowed: an address such as alerts@shop.example",
+            id="recipient that is no address",
+        ),
+    ],
+)
+def test_mail_that_nobody_would_get_is_refused(tmp_path: Path, environ: dict[str, str], fault: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read(tmp_path, "", environ)
+
+    assert raised.value.faults == (fault,)
 
 
 def test_smtp_that_is_no_table_is_refused(tmp_path: Path) -> None:

@@ -68,12 +68,14 @@ def test_pyproject_holds_the_same(tmp_path: Path) -> None:
     assert settings == ChecksSettings(5.0, 30.0, (CheckSettings("system", "system", 5.0),))
 
 
-def test_checks_are_nothing_to_the_plugin(tmp_path: Path) -> None:
+def test_plugin_judges_the_checks_too(tmp_path: Path) -> None:
     (tmp_path / "sergas.toml").write_text(
         "health_check_interval = 'never'\nproject = 'shop'\n[[checks]]\ntype = 5\n", encoding="utf-8"
     )
 
-    assert load(tmp_path, environ={}).settings.project == "shop"
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, environ={})
+    assert len(caught.value.faults) == 2
 
 
 def test_sources_say_where_a_value_comes_from(tmp_path: Path) -> None:

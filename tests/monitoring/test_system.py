@@ -263,7 +263,7 @@ async def test_with_a_sidecar_it_forwards_and_tells_nobody(tmp_path: Path) -> No
         pytest.param({"monitoring_intervall": 1}, "config: monitoring_intervall: unknown key; did you mean", id="name"),
         pytest.param({"alert_webhook_url": "ftp://x"}, "channels.webhook: url = '***': allowed: a URL", id="url"),
         pytest.param({"smtp": 7}, "config: smtp = 7: allowed: a table", id="smtp"),
-        pytest.param({"smtp": {"host": "x", "usr": "y"}}, "channels.email: usr = '...': unknown key", id="smtp key"),
+        pytest.param({"smtp": {"host": "x", "usr": "y"}}, "config: [smtp] usr = '...': unknown key", id="smtp key"),
         pytest.param({"sidecar_url": "ftp://x"}, "config: sidecar_url: not a URL of a gateway", id="url of"),
     ],
 )
@@ -275,7 +275,11 @@ def test_configuration_that_cannot_be_used_is_refused(config: dict[str, Any], fa
 
 
 def test_every_fault_is_told_at_once_and_no_secret_is() -> None:
-    config = {"test_timeout": "soon", "monitoring_interval": 0, "smtp": {"host": "mail", "password": "s3cret"}}
+    config = {
+        "test_timeout": "soon",
+        "monitoring_interval": 0,
+        "smtp": {"host": "mail", "to": "a@b", "password": "s3cret"},
+    }
     with pytest.raises(ConfigurationError) as refused:
         ComprehensiveMonitoringSystem(config)
 

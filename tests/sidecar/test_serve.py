@@ -166,8 +166,32 @@ channels = ["team"]
 
     assert done.returncode == 2
     first, *faults = done.stderr.splitlines()
-    assert first == "sergas: 5 faults in the configuration"
-    wrong = ("postgres", "slak", "team", "nowhere.yml", "nowhere:collect")
+    assert first == "sergas: 3 faults in the configuration"
+    assert all(word in fault for word, fault in zip(("postgres", "slak", "team"), faults, strict=True)), faults
+
+
+def test_faults_of_what_the_configuration_names_are_listed_together(tmp_path: Path) -> None:
+    config = """
+[collect]
+custom = ["nowhere:collect"]
+[rules]
+files = ["nowhere.yml"]
+[[checks]]
+type = "http"
+url = "http://shop"
+token_file = "nowhere.txt"
+[[channels]]
+type = "slack"
+webhook_url_file = "nowhere.txt"
+"""
+    (tmp_path / "sergas.toml").write_text(config, encoding="utf-8")
+
+    done = ended(tmp_path, "--listen", "127.0.0.1:0")
+
+    assert done.returncode == 2
+    first, *faults = done.stderr.splitlines()
+    assert first == "sergas: 4 faults in the configuration"
+    wrong = ("checks.http: token_file", "channels.slack: webhook_url_file", "nowhere.yml", "nowhere:collect")
     assert all(word in fault for word, fault in zip(wrong, faults, strict=True)), faults
 
 
