@@ -1,9 +1,9 @@
 """The /metrics pages of other programs: one source for each target, so that one that hangs costs only itself.
 
-They are read as Prometheus reads them with ``honor_labels: true``. Their series feed rules and the page, and
-are not exposed here again: who wants them in Prometheus lets it scrape them. Redirects are not followed and
-no proxy is used, because what is scraped is what the configuration names. A page is bounded in time and in
-size, unpacked; what is beyond is down, with the reason.
+They are read as Prometheus reads them, with ``honor_labels: true`` and ``honor_timestamps: true``. Their series feed
+rules and the page, and are not exposed here again: a Prometheus scrapes the targets itself. Redirects are not followed
+and no proxy is used, because what is scraped is what the configuration names. A page is bounded in time and in size,
+unpacked; what is beyond is down, with the reason.
 """
 
 from __future__ import annotations
@@ -69,15 +69,17 @@ class Scrape:
     ca_file: Path | None = None
 
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
-        from pytest_sergas.core.exposition import ExpositionError, parse
+        from pytest_sergas.core.exposition import ExpositionError
+        from pytest_sergas.core.exposition.scraped import parse_scraped
 
-        page = self._page(remaining_s)
+        page, content_type = self._page(remaining_s)
         try:
-            return parse(page)
+            return parse_scraped(page, content_type)
         except ExpositionError as error:
             raise CollectError(one_line(f"its page is no text format: {error}", _REASON_LIMIT)) from error
 
-    def _page(self, remaining_s: Callable[[], float]) -> bytes:
+    def _page(self, remaining_s: Callable[[], float]) -> tuple[bytes, str]:
+        """Return the page, unpacked, and its content type."""
         import httpcore2
 
         from pytest_sergas.collectors.connection import connections, parsed
@@ -96,7 +98,8 @@ class Scrape:
                 fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
                 encoding = fields.get("content-encoding", "identity").lower()
                 _refuse(answer.status, encoding)
-                return b"".join(self._pieces(answer.iter_stream(), zipped=encoding == "gzip"))
+                page = b"".join(self._pieces(answer.iter_stream(), zipped=encoding == "gzip"))
+                return page, fields.get("content-type", "")
         except httpcore2.TimeoutException as error:
             raise CollectError("no complete answer in time") from error
         except httpcore2.ConnectError as error:

@@ -20,7 +20,7 @@ from pytest_sergas.collectors import Measured, Source
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.core.monitoring import MonitoringMetric, check, families_of
-from pytest_sergas.core.series import seen
+from pytest_sergas.core.series import LOOKBACK_S, seen
 from pytest_sergas.core.text import one_line, redact_url
 from pytest_sergas.engine.history import History
 from pytest_sergas.errors import CollectError, MetricError
@@ -28,6 +28,7 @@ from pytest_sergas.errors import CollectError, MetricError
 WAITING = "has not been asked yet"
 
 _REASON_LIMIT = 300
+_AHEAD_S = 600.0  # so far into the future Prometheus takes samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,8 @@ class Collection:
         target, status = running.source.target, running.status
         if self._history is None or target is None or status.asked is None:
             return
-        page = [family for family in _scraped(status) if self._history.wants_any_of(family.name, family.type)]
+        wanted = (family for family in _scraped(status) if self._history.wants_any_of(family.name, family.type))
+        page = [timely(family, status.asked) for family in wanted]
         self._history.record(running.source.name, status.asked, seen(page, target))
 
     async def _attempt(self, running: _Running, began: Now) -> Status:
@@ -346,6 +348,16 @@ def _own(statuses: Sequence[Status]) -> tuple[Family, ...]:
             lambda status: sum(len(family.samples) for family in status.families),
         ),
     )
+
+
+def timely(family: Family, now: Now) -> Family:
+    """Return a family without the samples whose own timestamps lie too far away for Prometheus to see them now."""
+    samples = tuple(
+        sample
+        for sample in family.samples
+        if sample.timestamp_ms is None or -_AHEAD_S <= now.wall_s - sample.timestamp_ms / 1000 <= LOOKBACK_S
+    )
+    return family if len(samples) == len(family.samples) else replace(family, samples=samples)
 
 
 def _scraped(status: Status) -> tuple[Family, ...]:

@@ -94,7 +94,7 @@ def test_target_is_asked_as_prometheus_asks() -> None:
         ),
         pytest.param(
             response(b"<html>\n"),
-            "its page is no text format: line 1, column 1: invalid metric name '<html>'",
+            "its page is no text format: line 1, column 1: no sample and no comment: '<html>'",
             id="a page for people",
         ),
         pytest.param(

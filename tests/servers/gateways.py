@@ -33,7 +33,7 @@ class Answer:
     """A response."""
 
     status: int = 200
-    body: str = ""
+    body: str | bytes = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,9 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body.encode())))
+        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(answer.body.encode())
+        self.wfile.write(body)
 
     do_GET = do_PUT = do_POST  # noqa: N815  a redirect that was followed would arrive as one of them
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,30 @@ def prometheus(directory: Path, scraped_url: str, *, job: str = "gateway") -> It
     ]
     with server(command, directory / "prometheus.log") as url:
         yield Prometheus(url)
+
+
+@contextmanager
+def prometheus_scraping(directory: Path, url: str, paths: Sequence[str]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes each of ``paths`` of ``url`` as a job of that name, with the label ``path``."""
+    scraped = [
+        {
+            "job_name": path,
+            "metrics_path": path,
+            "honor_labels": True,
+            "static_configs": [{"targets": [urlsplit(url).netloc], "labels": {"path": path}}],
+        }
+        for path in paths
+    ]
+    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": scraped}
+    (directory / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")
+    command: list[str | Path] = [
+        find("prometheus", _HINT),
+        f"--config.file={directory / 'prometheus.yml'}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with server(command, directory / "prometheus.log") as address:
+        yield Prometheus(address)
 
 
 @contextmanager
