@@ -19,30 +19,23 @@ import pytest
 from pytest_sergas.core.baselines import Baselines, BaselinesError, added, from_json, measured, to_json
 from pytest_sergas.core.records import TestRecord
 from pytest_sergas.errors import PublishError
-from pytest_sergas.plugin.durations import locked
+from pytest_sergas.plugin.durations import cache_directory, locked, made_cache_directory
 from pytest_sergas.publishers.files import write_atomically
 
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def place(config: pytest.Config, named: str) -> Path | None:
+def place(config: pytest.Config, named: str, *, make: bool = False) -> Path | None:
     """Return the file; None where there is no cache and none is named.
 
     Args:
         named: the key `history`, "" for the cache.
+        make: whether it is to be written, so that its directory in the cache has to be there.
     """
     if named:
         return config.rootpath / named
-    if not config.pluginmanager.hasplugin("cacheprovider"):
-        return None
-    cache = getattr(config, "cache", None)
-    if cache is None:  # no session, only a look at what one has left
-        directory = Path(os.path.expandvars(str(config.getini("cache_dir")))).expanduser()
-        return config.rootpath / directory / "d" / "sergas" / "history.json"
-    try:
-        return Path(cache.mkdir("sergas"), "history.json")
-    except OSError:
-        return None  # pytest itself says that its cache cannot be written
+    cached = made_cache_directory(config) if make else cache_directory(config)
+    return cached / "history.json" if cached is not None else None
 
 
 @dataclass(frozen=True, slots=True)

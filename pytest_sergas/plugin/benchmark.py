@@ -16,7 +16,6 @@ import pytest
 from pytest_sergas.core.rounds import Statistics, summarise
 from pytest_sergas.plugin.foreign import plugin_median_s
 
-OTHERS = ("benchmark", "codspeed")
 MIN_ROUNDS = 5
 MAX_ROUNDS = 10_000
 MAX_TIME_S = 0.5
@@ -57,15 +56,6 @@ class Benchmark:
             rounds_s.append(time.perf_counter() - start_s)
         self.statistics = summarise(rounds_s)
         return result
-
-
-class BenchmarkFixture:
-    """Brings the fixture into a suite."""
-
-    @pytest.fixture
-    def benchmark(self) -> Benchmark:
-        """Repeat a call, so that budgets judge one round of it."""
-        return Benchmark()
 
 
 def median_s(item: pytest.Item) -> float | None:

@@ -22,6 +22,7 @@ from pytest_sergas.core import kinds
 from pytest_sergas.core.records import TestType
 from pytest_sergas.core.text import show_value
 from pytest_sergas.plugin.markers import RUNS
+from pytest_sergas.plugin.markers import decorated as decorated_by_us
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -108,7 +109,9 @@ def _marked(decorated: Decorated, test_type: TestType, keywords: dict[str, Any])
     config, names = RUNS[-1] if RUNS else (None, {known.value: known.value for known in TestType})
     judged: Any = decorated if isinstance(decorated, type) else _judged(decorated)
     if name := names.get(test_type.value):  # a type that is disabled in this suite has none
-        judged = getattr(pytest.mark, name).with_args(**keywords)(judged)
+        marker: pytest.MarkDecorator = getattr(pytest.mark, name).with_args(**keywords)
+        decorated_by_us(marker.mark)
+        judged = marker(judged)
     if _is_coroutine(judged) and (config is None or config.pluginmanager.hasplugin("asyncio")):
         _run_by_asyncio(judged, config)
     return cast("Decorated", judged)

@@ -85,7 +85,7 @@ def needs_of(items: Iterable[pytest.Item]) -> tuple[Need, ...]:
 def register_alone(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """Register what the only process needs, or a worker that cannot ask the controller."""
     wanted = needs_of(items)
-    if wanted and not config.getoption("collectonly"):
+    if wanted and not _only_shows(config):
         dependencies = Dependencies(config, wanted, needed_by(items))
         config.pluginmanager.register(dependencies, NAME)
         config.pluginmanager.register(_First(dependencies), "sergas-dependencies-first")
@@ -94,6 +94,8 @@ def register_alone(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
 
 def register_on_worker(config: pytest.Config, shared: Path) -> None:
     """Register what a worker needs whose controller runs the checks."""
+    if _only_shows(config):
+        return
     config.pluginmanager.register(Guard(_Shared(shared / _FILE).known), "sergas-dependencies-guard")
 
 
@@ -103,7 +105,13 @@ def register_on_controller(
     """Run the checks, and leave the workers what they found."""
     dependencies = Dependencies(config, wanted, by_test, shared / _FILE)
     config.pluginmanager.register(dependencies, NAME)
-    dependencies.probe()
+    if not _only_shows(config):
+        dependencies.probe()
+
+
+def _only_shows(config: pytest.Config) -> bool:
+    """Whether neither tests nor their fixtures are going to run, so that they need nothing."""
+    return bool(config.getoption("collectonly") or config.getoption("setupplan", default=False))
 
 
 class Dependencies:

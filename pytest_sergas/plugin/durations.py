@@ -37,6 +37,8 @@ try:
 except ImportError:  # not a POSIX system: the file is still replaced as a whole, and the last writer wins
     fcntl = None  # type: ignore[assignment]
 
+NAME = "durations.json"
+
 _LOCK_S = 2.0
 _POLL_S = 0.02
 
@@ -72,7 +74,9 @@ class KeptDurations:
         return self._history
 
     def _read_history(self) -> History:
-        known = to_history({**self._read(self._shared), **self._read(self._cached())})
+        cached = cache_directory(self._config)
+        own = self._read(cached / NAME) if cached is not None else {}
+        known = to_history({**self._read(self._shared), **own})
         if self._served is None:
             return known
         served, note = self._served.fetch()
@@ -110,13 +114,14 @@ class KeptDurations:
         if not tests:
             return
         expected = _expected(self._config) if complete and not self._sharded else _nothing
-        for path in (self._updated, self._cached()):
+        cached = made_cache_directory(self._config)
+        for path in (self._updated, cached / NAME if cached is not None else None):
             if path is not None:
                 self.notes.update(dict.fromkeys(update(path, tests, expected)))
-        if (cached := self._cached()) is not None:
+        if cached is not None:
             from pytest_sergas.plugin import results
 
-            self.notes.update(dict.fromkeys(results.update(cached.with_name(results.NAME), tests, expected)))
+            self.notes.update(dict.fromkeys(results.update(cached / results.NAME, tests, expected)))
 
     def _serve(self, loaded: Loaded) -> ServedDurations:
         from pytest_sergas.core.text import redact_url
@@ -133,20 +138,33 @@ class KeptDurations:
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _cached(self) -> Path | None:
-        cache = getattr(self._config, "cache", None)  # not there with -p no:cacheprovider
-        if cache is None:
-            return None
-        try:
-            return Path(cache.mkdir("sergas"), "durations.json")
-        except OSError:
-            return None  # pytest itself says that its cache cannot be written
-
     def _read(self, path: Path | None) -> dict[str, Duration]:
         known, note = _read(path) if path is not None else ({}, "")
         if note:
             self.notes[note] = None
         return known
+
+
+def cache_directory(config: pytest.Config) -> Path | None:
+    """Return our directory in pytest's cache, which need not exist; None with ``-p no:cacheprovider``.
+
+    Not through pytest's own object, which makes the directory at once: to read is not to leave something behind.
+    """
+    if not config.pluginmanager.hasplugin("cacheprovider"):
+        return None
+    directory = Path(os.path.expandvars(str(config.getini("cache_dir")))).expanduser()
+    return config.rootpath / directory / "d" / "sergas"
+
+
+def made_cache_directory(config: pytest.Config) -> Path | None:
+    """Return our directory in pytest's cache, to be written to; None where there is none."""
+    cache = getattr(config, "cache", None)  # not there with -p no:cacheprovider
+    if cache is None:
+        return None
+    try:
+        return Path(cache.mkdir("sergas"))
+    except OSError:
+        return None  # pytest itself says that its cache cannot be written
 
 
 def to_history(durations: dict[str, Duration]) -> History:

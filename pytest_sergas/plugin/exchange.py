@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pytest_sergas.core.plan import Collected, Rules, Tie
 from pytest_sergas.core.records import UNTYPED
 
 _INPUT = "sergas_exchange"
 _LEFT = "collected.json"
+_KEPT = "kept.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +64,21 @@ class Left:
 
 
 class Exchange:
-    """The controller's end; `close` removes the directory."""
+    """The controller's end; `close` removes the directory.
+
+    The controller only thinks of a name, which nobody can guess; the first worker with something to leave makes the
+    directory. A run without types has none.
+    """
 
     def __init__(self) -> None:
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: Path | None = None
         self._read = False
         self.left = Left()
         self.remote_workers = False
 
     @property
     def directory(self) -> Path | None:
-        return None if self._directory is None else Path(self._directory.name)
+        return self._directory
 
     def invite(self, node: Any) -> None:
         """Tell a worker that is about to start where the directory is."""
@@ -78,15 +86,26 @@ class Exchange:
             self.remote_workers = True
             return
         if self._directory is None:
-            self._directory = tempfile.TemporaryDirectory(prefix="sergas-")
-        node.workerinput[_INPUT] = self._directory.name
+            self._directory = Path(tempfile.gettempdir(), f"sergas-{os.urandom(16).hex()}")
+        node.workerinput[_INPUT] = str(self._directory)
+
+    def is_left(self) -> bool:
+        """Whether a worker has left what it knows of the tests."""
+        return self._directory is not None and (self._directory / _LEFT).exists()
+
+    def kept(self) -> Sequence[str]:
+        """Return the markers that are the suite's own, where a worker met no type."""
+        if self._directory is None or not (path := self._directory / _KEPT).exists():
+            return ()
+        found: list[str] = json.loads(path.read_text(encoding="ascii"))
+        return found
 
     def read(self) -> Left | None:
         """Return what a worker left, the first time; None on later calls, and when no worker left anything."""
         if self._read or self._directory is None:
             return None
         self._read = True
-        path = Path(self._directory.name, _LEFT)
+        path = self._directory / _LEFT
         if not path.exists():
             return None
         self.left = _load(path.read_text(encoding="ascii"))
@@ -95,20 +114,36 @@ class Exchange:
     def close(self) -> None:
         """Remove the directory."""
         if self._directory is not None:
-            self._directory.cleanup()
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+# On a controller that had invited workers before its parts were there.
+INVITED = pytest.StashKey[Exchange]()
 
 
 def directory(workerinput: Mapping[str, Any]) -> Path | None:
     """Return the directory that this worker shares with the controller, or None on another machine."""
     name = workerinput.get(_INPUT)
-    return None if name is None else Path(name)
+    if name is None:
+        return None
+    shared = Path(name)
+    shared.mkdir(mode=0o700, exist_ok=True)
+    return shared
 
 
 def leave(shared: Path, left: Left) -> None:
     """Leave what this worker knows, unless another one has."""
-    path = shared / _LEFT
+    _leave(shared / _LEFT, lambda: _dump(left))
+
+
+def leave_kept(shared: Path, names: Sequence[str]) -> None:
+    """Leave which markers are the suite's own, where no test has a type."""
+    _leave(shared / _KEPT, lambda: json.dumps(names))
+
+
+def _leave(path: Path, dump: Callable[[], str]) -> None:
     if not path.exists():
-        write_at_once(path, _dump(left))
+        write_at_once(path, dump())
 
 
 def write_at_once(path: Path, text: str) -> None:

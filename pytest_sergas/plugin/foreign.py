@@ -14,6 +14,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
     pytest-xdist          LoadScheduling                                          our scheduler
                           report_collection_diff                                  the difference between two workers
                           DSession._summary_report                                why it gave up
+                          DSession.sched                                          our scheduler, where types bring it
     execnet               Gateway._io.popen                                       why a worker died
     pytest-timeout        get_env_settings, Settings                              timeouts of types
                           _get_item_settings                                      later attempts under a timeout mark
@@ -243,6 +244,15 @@ def collection_difference(config: pytest.Config) -> Callable[[Sequence[str], Seq
         return None if first == second else f"Different tests were collected between {first_id} and {second_id}."
 
     return differs
+
+
+def distributing(config: pytest.Config) -> Any:
+    """Return pytest-xdist's session, whose scheduler is ``sched``; None where there is none."""
+    session = config.pluginmanager.getplugin("dsession")
+    if getattr(session, "sched", None) is None:
+        lose(config, "pytest-xdist", "DSession.sched is missing", "the tests are scheduled by pytest-xdist")
+        return None
+    return session
 
 
 def given_up(config: pytest.Config) -> str:

@@ -12,7 +12,7 @@ from pytest_sergas.core.records import NAME_LIMIT, TestRecord
 from pytest_sergas.core.text import clean
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.crashes import Crashes
-from pytest_sergas.plugin.exchange import Exchange
+from pytest_sergas.plugin.exchange import INVITED, Exchange
 from pytest_sergas.plugin.exclusive import Waits
 from pytest_sergas.plugin.gain import Gain
 from pytest_sergas.plugin.gate import ControllerGate
@@ -34,7 +34,7 @@ class Parallel:
         self._config = config
         self._types = types
         self._worker_notes = notes
-        self._exchange = Exchange()
+        self._exchange = config.stash.get(INVITED, None) or Exchange()
         self._exclusive: frozenset[str] = frozenset()
         gate = ControllerGate(self._exchange)
         self._scheduling = Scheduling(config, self._exchange, gate, history)

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_sergas.core.records import MESSAGE_LIMIT, Outcome, Phase, phase_outcome, worse
 from pytest_sergas.core.text import clean
+from pytest_sergas.plugin.recorder import NOT_CALLED
 from pytest_sergas.plugin.role import is_worker
 
 VARIABLE = "SERGAS_PROGRESS"
@@ -35,6 +36,7 @@ class _Progress:
         self._descriptor = descriptor
         self._open: dict[str, tuple[Outcome, float, str]] = {}
         self._repeated: set[str] = set()
+        self._called: set[str] = set()
         self._collected = False
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -60,8 +62,13 @@ class _Progress:
         outcome, duration_s, message = self._open.get(node_id, (Outcome.PASSED, 0.0, ""))
         message = message or (clean(report.longreprtext, MESSAGE_LIMIT) if report.failed else "")
         self._open[node_id] = (worse(outcome, found), duration_s + report.duration, message)
+        if phase == Phase.CALL:
+            self._called.add(node_id)
         if phase in {Phase.TEARDOWN, Phase.CRASH}:
             outcome, duration_s, message = self._open.pop(node_id)
+            if outcome is Outcome.PASSED and node_id not in self._called:
+                outcome, message = Outcome.SKIPPED, NOT_CALLED
+            self._called.discard(node_id)
             if node_id in self._repeated:
                 self._repeated.discard(node_id)
             else:

@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 _TIMEOUT = r"Failed: Timeout \(>\S+s\) from pytest-timeout\."
 
 
+# What is said of a test that was set up and torn down, and of which nothing else was reported: --setup-only does that,
+# and so do plugins.
+NOT_CALLED = "it was not called"
+
+
 class Running(NamedTuple):
     """A test that has begun and not ended.
 
@@ -147,6 +152,8 @@ class Recorder:
         if report.outcome != "passed" or "wasxfail" in known:
             self._judge(attempt, report)
         if attempt.ended and not attempt.repeated:
+            if attempt.call_s is None and attempt.outcome is Outcome.PASSED:
+                attempt.outcome, attempt.message = Outcome.SKIPPED, NOT_CALLED
             test = self._open.pop(key)
             if attempt.outcome is Outcome.PASSED and not attempt.message and len(test.attempts) == 1:
                 where = test.node_id, test.type, test.file, test.line

@@ -53,8 +53,23 @@ class Scheduling:
         self._workers = len(specs)
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        theirs = yield
+    def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
+        return self._make((yield))
+
+    def take_over(self) -> None:
+        """Schedule in the place of the scheduler that pytest-xdist has made already, and that knows workers only."""
+        session = foreign.distributing(self._config)
+        if session is None:
+            return
+        theirs = session.sched
+        session.sched = self._make(theirs)
+        if session.sched is not theirs:
+            for node in theirs.nodes:
+                session.sched.add_node(node)
+
+    def _make(self, theirs: Any) -> Any:
+        """Return our scheduler, or ``theirs`` where the tests are left to it."""
+        config = self._config
         # What -n alone stands for; another plugin's scheduler is its user's choice, as --dist is.
         if type(theirs) is not foreign.load_scheduling(config) or _given(config):
             return theirs
@@ -100,6 +115,13 @@ class Scheduling:
         limits = [f"{name} on at most {caps[name]}" for name in caps if name in used]
         if limits:
             terminal.write_line(f"sergas: {', '.join(limits)} of the workers")
+
+
+def take_over(config: pytest.Config) -> None:
+    """Let our scheduler take over, where the parts came when pytest-xdist had made one already."""
+    scheduling: Scheduling | None = config.pluginmanager.get_plugin("sergas-scheduling")
+    if scheduling is not None:
+        scheduling.take_over()
 
 
 def _given(config: pytest.Config) -> bool:

@@ -19,14 +19,14 @@ import pytest
 
 from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
-from pytest_sergas.core.records import Refusal, RunRecord, TestRecord
+from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.plugin import foreign
+from pytest_sergas.plugin import foreign, markers
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
-from pytest_sergas.plugin.durations import KeptDurations
+from pytest_sergas.plugin.durations import KeptDurations, cache_directory
 from pytest_sergas.plugin.engines import Engines
 from pytest_sergas.plugin.publishing import Sent, create_all, publish_all
-from pytest_sergas.plugin.recorder import Recorder
+from pytest_sergas.plugin.recorder import NOT_CALLED, Recorder
 from pytest_sergas.plugin.role import is_controller, is_worker
 from pytest_sergas.plugin.starts import Starts
 from pytest_sergas.plugin.types import TYPED, Typed, Types, untyped_fault
@@ -112,6 +112,7 @@ class Collection:
     """Types and policies, wherever tests are collected: in the only process or on a worker."""
 
     def __init__(self, config: pytest.Config, loaded: Loaded) -> None:
+        self._config = config
         self._settings = loaded.settings
         self._engines = Engines(config)
         self._types = Types(loaded, self._engines)
@@ -133,6 +134,7 @@ class Collection:
         self.faults: list[str] = []
         self.needs_checks = False
         self._coroutines: set[str] = set()
+        self._untyped: list[pytest.Item] = []
 
     def _guard_with_timeouts(self, config: pytest.Config) -> None:
         from pytest_sergas.plugin.timeouts import Timeouts
@@ -144,11 +146,11 @@ class Collection:
             self._appliers.append(timeouts)
 
     def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
-        from pytest_sergas.plugin.benchmark import OTHERS, BenchmarkFixture
         from pytest_sergas.plugin.budgets import Judging
+        from pytest_sergas.plugin.fixture import BenchmarkFixture, is_free
         from pytest_sergas.plugin.measuring import Measuring
 
-        if not any(map(config.pluginmanager.hasplugin, OTHERS)):
+        if is_free(config):
             config.pluginmanager.register(BenchmarkFixture(), "sergas-benchmark")
         judging = self._judging = Judging(repeats=self._engines.retries, history=loaded.settings.history)
         measuring = Measuring(judging, children=loaded.settings.measure_children)
@@ -156,21 +158,41 @@ class Collection:
         self._appliers.append(measuring)  # after the retries, which it adds to
         return measuring
 
+    # Where the parts are there before the tests; where the tests bring them, `start` does the same in two steps.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        # Before the others, so that -m sees the markers that paths give; after them, when it is known what runs.
-        found, untyped = self._find_types(items)
+        self.find(items)
         result = yield
-        self.faults = self._find_faults(config, items, untyped)
+        self.apply(config, items)
+        return result
+
+    def find(self, items: Sequence[pytest.Item]) -> None:
+        """Find the types, before other plugins have seen ``items``: -m is to see the markers that paths give."""
+        self._types.keep(markers.own(self._config))
+        for item in items:
+            typed = self._types.of(item)
+            if typed is None:
+                self._untyped.append(item)
+            else:
+                item.stash[TYPED] = typed
+
+    def apply(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Apply the policies, when it is known which of the ``items`` run.
+
+        Raises:
+            pytest.UsageError: something cannot be done as it is asked for.
+        """
+        self._find_again(items)
+        self.faults = self._find_faults(config, items)
         if self.faults:
             if not is_worker(config):
                 raise pytest.UsageError(str(ConfigurationError(tuple(self.faults))))
             items.clear()  # the controller ends the run when it reads the plan
         policies: dict[Typed, None] = {}
         for item in items:
-            typed = found.get(id(item))
+            typed = item.stash.get(TYPED, None)
             if typed is not None:
                 policies[typed] = None
                 self._apply(item, typed)
@@ -179,7 +201,6 @@ class Collection:
             config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
         if self.gates:
             self._set_gates(config, items)
-        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -192,27 +213,22 @@ class Collection:
 
             register_alone(session.config, session.items)
 
-    def _find_types(self, items: Sequence[pytest.Item]) -> tuple[dict[int, Typed], list[str]]:
-        """Return the identity of an item → its type and policy, and the node ids of those without one."""
-        found: dict[int, Typed] = {}
-        untyped = []
+    def _find_again(self, items: Sequence[pytest.Item]) -> None:
+        """Find the types of tests that other plugins have marked meanwhile."""
         for item in items:
-            typed = self._types.of(item)
-            if typed is None:
-                untyped.append(item.nodeid)
-            else:
-                found[id(item)] = item.stash[TYPED] = typed
-        return found, untyped
+            if item.own_markers and (typed := self._types.of(item)) is not None:
+                item.stash[TYPED] = typed
 
-    def _find_faults(self, config: pytest.Config, items: list[pytest.Item], untyped: list[str]) -> list[str]:
+    def _find_faults(self, config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         faults = list(self._types.faults)
         self.needs_checks = self._types.need_checks
         if self.needs_checks:
             from pytest_sergas.plugin import dependencies
 
             faults += dependencies.faults(items, config.rootpath)
-        if self._settings.strict and untyped:
-            faults.append(untyped_fault(untyped))
+        if self._settings.strict:
+            untyped = [item.nodeid for item in self._untyped if TYPED not in item.stash]
+            faults += [untyped_fault(untyped)] if untyped else []
         if self._measuring is not None:
             faults += self._measuring.faults(items)
         return faults
@@ -228,6 +244,8 @@ class Collection:
     def _note_all(self, policies: Iterable[Typed]) -> None:
         for typed in policies:
             self._note(typed.policy)
+        if self._types.kept:
+            self.notes[markers.kept_note(self._types.kept)] = None
         if self._judging is not None and self._judging.without_history:
             self.notes[_without_history(self._judging.without_history)] = None
 
@@ -247,6 +265,27 @@ class Collection:
             put_first(items, ranks)
         if gated and not is_worker(config):
             config.pluginmanager.register(Gate(gated, self.types), "sergas-gate")
+
+
+def calls_nothing(config: pytest.Config) -> bool:
+    """Whether the session is one that never calls a test, as far as its options tell."""
+    return bool(config.getoption("collectonly") or config.getoption("setuponly", default=False))
+
+
+def is_run(tests: Sequence[TestRecord], exit_status: int, *, collected: int) -> bool:
+    """Whether a session that went through its tests has run them.
+
+    A plugin may have other things in mind than to call tests: then all that were set up were not called, or nothing
+    at all is known of what was collected, and that is no failure.
+
+    Args:
+        collected: how many tests there were.
+    """
+    if not tests:
+        return not collected or exit_status != pytest.ExitCode.OK
+    if any(attempt.call_s is not None for test in tests for attempt in test.attempts):
+        return True
+    return not any(test.last.message == NOT_CALLED and test.outcome is Outcome.SKIPPED for test in tests)
 
 
 def _without_history(tests: int) -> str:
@@ -291,6 +330,7 @@ class Run:
         self._publishers: tuple[Publisher, ...] | None = None
         self._started_s = started_s
         self._stopped = ""
+        self._looped = False
         self.sent: tuple[Sent, ...] = ()
         self.refused: tuple[Refusal, ...] = ()
 
@@ -302,6 +342,7 @@ class Run:
     def pytest_runtestloop(self) -> None:
         # Where nobody configured us, we were not there yet when the session started.
         self._create_publishers()
+        self._looped = True
 
     def _create_coverage(self) -> Coverage | None:
         if not self._config.pluginmanager.hasplugin("_cov"):
@@ -332,7 +373,7 @@ class Run:
     def _create_publishers(self) -> None:
         if self._config.pluginmanager.hasplugin("pytest_sergas.plugin.trial"):
             return  # part of a run that publishes
-        if self._publishers is None and not self._config.getoption("collectonly"):
+        if self._publishers is None and not calls_nothing(self._config):
             try:
                 self._publishers = create_all(self._context())
             except ConfigurationError as error:
@@ -343,9 +384,12 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if self._publishers is None or exitstatus == pytest.ExitCode.USAGE_ERROR:
+        if self._publishers is None or not self._looped or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
-        run = self._record(session)
+        tests, unfinished = self._recorder.finish()
+        if not is_run(tests, exitstatus, collected=session.testscollected):
+            return
+        run = self._record(session, tests, unfinished)
         self.sent = publish_all(self._publishers, run, self._loaded.settings.publish_deadline)
 
     def _context(self) -> Context:
@@ -359,15 +403,8 @@ class Run:
             junit_path=Path(os.path.expandvars(junit)).expanduser().absolute() if junit else None,
             junit_prefix=self._config.getoption("junitprefix", None) or "",
             sources=self._loaded.sources,
-            cache=self._cache(),
+            cache=cache_directory(self._config),
         )
-
-    def _cache(self) -> Path | None:
-        if not self._config.pluginmanager.hasplugin("cacheprovider"):
-            return None
-        # Not through pytest's own object, which makes the directory at once: most runs keep nothing there.
-        directory = Path(os.path.expandvars(str(self._config.getini("cache_dir")))).expanduser()
-        return self._config.rootpath / directory / "d" / "sergas"
 
     def _detect(self, tests: Sequence[TestRecord]) -> frozenset[str]:
         """Try new tests again, if that is asked for; return the node ids of those that are not steady."""
@@ -429,13 +466,12 @@ class Run:
             return "", []
         from pytest_sergas.plugin import baselines
 
-        path = baselines.place(self._config, self._loaded.settings.history)
+        path = baselines.place(self._config, self._loaded.settings.history, make=True)
         return baselines.machine(), baselines.record(path, tests, branch) if path is not None else []
 
-    def _record(self, session: pytest.Session) -> RunRecord:
+    def _record(self, session: pytest.Session, tests: tuple[TestRecord, ...], unfinished: tuple[str, ...]) -> RunRecord:
         from pytest_sergas.plugin.environment import describe
 
-        tests, unfinished = self._recorder.finish()
         if self._parallel is not None:
             tests = self._parallel.marked(tests)
         if self._quarantining is not None:

@@ -8,7 +8,7 @@ where the cursor goes back relatively to where pytest's output ends: what scroll
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
@@ -122,19 +122,20 @@ class Status:
         self._progress: Progress | None = None
         self._workers = 0
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         # Exactly pytest's own: whoever replaces it shows something of his own.
         file = terminal_file(session.config) if type(reporter) is pytest.TerminalReporter else None
         if file is None:
-            return (yield)
+            return
         if session.items:
             self._expect([item.nodeid for item in session.items])
         self._file = StatusFile(session.config.get_terminal_writer(), file)
-        try:
-            return (yield)
-        finally:
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self._file is not None:
             self._file.close()
             self._file = None
 

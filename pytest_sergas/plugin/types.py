@@ -21,6 +21,7 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Layer, Policy, Source, read_keywords, resolve
 from pytest_sergas.core.records import TestType
 from pytest_sergas.plugin.engines import ENGINE_MARKERS, Engines, marker_layer
+from pytest_sergas.plugin.markers import is_decorated
 
 Marks = tuple[pytest.Mark, ...]
 
@@ -39,7 +40,12 @@ TYPED = pytest.StashKey[Typed]()
 
 
 class Types:
-    """Finds types and policies; collects the faults that it meets on the way in `faults`."""
+    """Finds types and policies.
+
+    Attributes:
+        faults: what cannot be used of the markers that were met.
+        kept: the markers that were met and are the suite's own.
+    """
 
     def __init__(self, loaded: Loaded, engines: Engines) -> None:
         self._engines = engines
@@ -59,8 +65,14 @@ class Types:
         self._parent: pytest.Collector | None = None
         self._typed_by_parent: Typed | None = None
         self._checked: set[int] = set()
-        self._keep: list[pytest.Mark] = []
+        self._alive: list[pytest.Mark] = []
+        self._own: frozenset[str] = frozenset()
+        self.kept: set[str] = set()
         self.faults: dict[str, None] = {}
+
+    def keep(self, own: frozenset[str]) -> None:
+        """Leave the markers of these names, which are the suite's own, without a meaning."""
+        self._own = own
 
     def of(self, item: pytest.Item) -> Typed | None:
         """Return the type and policy of ``item``, or None for an untyped test."""
@@ -72,7 +84,7 @@ class Types:
         return self._typed_by_parent
 
     def _find(self, item: pytest.Item) -> Typed | None:
-        own = tuple(mark for mark in item.own_markers if mark.name in self._relevant)
+        own = self._relevant_of(item.own_markers)
         parent = item.parent
         inherited = self._inherited(parent) if parent is not None else ()
         by_path = self._type_of_path(item.path) if self._paths else None
@@ -85,7 +97,7 @@ class Types:
         try:
             found = self._cache[key]
         except KeyError:
-            self._keep.extend(own)  # an id is only unique while the object lives
+            self._alive.extend(own)  # an id is only unique while the object lives
             found = self._cache[key] = self._work_out((*own, *inherited), by_path, item.nodeid)
         if found is not None and by_path is not None:
             self._mark(item, found, (*own, *inherited))
@@ -104,9 +116,17 @@ class Types:
         known = node.stash.get(_INHERITED, None)
         if known is None:
             above = self._inherited(node.parent) if node.parent is not None else ()
-            own = tuple(mark for mark in node.own_markers if mark.name in self._relevant)
+            own = self._relevant_of(node.own_markers)
             known = node.stash[_INHERITED] = (*own, *above) if own else above
         return known
+
+    def _relevant_of(self, marks: Sequence[pytest.Mark]) -> Marks:
+        found = tuple(mark for mark in marks if mark.name in self._relevant)
+        if not self._own or not found:
+            return found
+        suites = [mark for mark in found if mark.name in self._own and not is_decorated(mark)]
+        self.kept.update(mark.name for mark in suites)
+        return tuple(mark for mark in found if mark not in suites)
 
     def _work_out(self, marks: Marks, by_path: TestType | None, node_id: str) -> Typed | None:
         deciding = next((self._by_marker[mark.name] for mark in marks if mark.name in self._by_marker), by_path)

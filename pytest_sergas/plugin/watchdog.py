@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -47,19 +47,25 @@ class Watchdog:
         self._workers = workers
         self._spoken = spoken
         self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._descriptor = -1
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        descriptor = os.dup(2)  # now nothing is captured
-        os.set_inheritable(descriptor, False)  # noqa: FBT003  the function takes nothing else
-        thread = threading.Thread(target=self._watch, args=(descriptor,), daemon=True, name="sergas watchdog")
-        thread.start()
-        try:
-            return (yield)
-        finally:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        self._descriptor = os.dup(2)  # now nothing is captured
+        os.set_inheritable(self._descriptor, False)  # noqa: FBT003  the function takes nothing else
+        self._thread = threading.Thread(
+            target=self._watch, args=(self._descriptor,), daemon=True, name="sergas watchdog"
+        )
+        self._thread.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self._thread is not None:
             self._over.set()
-            thread.join()
-            os.close(descriptor)
+            self._thread.join()
+            self._thread = None
+            os.close(self._descriptor)
 
     def _watch(self, descriptor: int) -> None:
         heard: object = None
