@@ -80,7 +80,9 @@ def test_runs_are_known_from_the_cache(
     pytester.makepyfile(
         test_it="""
         import pathlib
+        import pytest
 
+        @pytest.mark.unit
         def test_one():
             path = pathlib.Path("times")
             path.write_text((path.read_text() if path.exists() else "") + ".")
@@ -106,7 +108,9 @@ def test_nothing_is_said_where_nothing_has_run(
     assert main(["flaky"]) == 0
 
     path = tmp_path / ".pytest_cache" / "d" / "sergas" / "results.json"
-    assert capsys.readouterr().out.endswith(f"{path}: nothing yet; runs with pytest's cache fill it\n")
+    assert capsys.readouterr().out.endswith(
+        f"{path}: nothing yet; runs that have types or a configuration fill it, in pytest's cache\n"
+    )
 
 
 def test_cache_that_is_switched_off_is_said(

@@ -79,7 +79,7 @@ def _worst(known: Mapping[str, str]) -> list[_Flaky]:
 
 def _lines(shown: Iterable[_Flaky], flaky: int, known: int, path: Path) -> Iterator[str]:
     if not known:
-        yield f"{path}: nothing yet; runs with pytest's cache fill it"
+        yield f"{path}: nothing yet; runs that have types or a configuration fill it, in pytest's cache"
         return
     yield f"{flaky} of {known} tests are flaky"
     listed = list(shown)

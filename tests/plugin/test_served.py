@@ -58,18 +58,14 @@ def test_sidecar_takes_what_is_pushed_to_a_pushgateway(pytester: pytest.Pytester
     assert 'sergas_tests{instance="",job="shop",outcome="passed",type="unit"} 3' in page.splitlines()
 
 
-def test_own_durations_come_before_those_of_the_sidecar(tmp_path: Path) -> None:
+def test_own_durations_come_before_those_of_the_sidecar(pytester: pytest.Pytester, tmp_path: Path) -> None:
     from pytest_sergas.config import load
     from pytest_sergas.core.durations import Duration
     from pytest_sergas.core.durations import to_json as durations_json
     from pytest_sergas.plugin.durations import KeptDurations
-    from tests.plugin.test_durations import CACHED, Config
+    from tests.plugin.test_durations import CACHED
 
-    class Cache:
-        def mkdir(self, name: str) -> Path:
-            return tmp_path / CACHED.parent.parent / name
-
-    cached = tmp_path / CACHED
+    cached = pytester.path / CACHED
     cached.parent.mkdir(parents=True)
     cached.write_bytes(durations_json({"a.py::test_a": Duration(5.0, 2.0)}))
     with sidecar(tmp_path) as served:
@@ -77,9 +73,8 @@ def test_own_durations_come_before_those_of_the_sidecar(tmp_path: Path) -> None:
         body = to_json(run_of(*tests, project="shop"))
         ask(served.url, "/api/runs", "POST", headers={"Content-Type": "application/json"}, body=body)
         options = {"durations": ("--sergas-durations", served.url), "project": ("here", "shop")}
-        config = Config(tmp_path)
-        config.cache = Cache()  # type: ignore[attr-defined]  # as pytest has it
-        history = KeptDurations(config, load(tmp_path, environ={}, options=options)).history()  # type: ignore[arg-type]  # what it looks at is there
+        config = pytester.parseconfig("-p", "cacheprovider", f"--rootdir={pytester.path}")
+        history = KeptDurations(config, load(pytester.path, environ={}, options=options)).history()
 
     assert history.durations["a.py::test_a"] == 5.0
     assert history.durations["a.py::test_b"] >= 1.0
