@@ -7,14 +7,15 @@ a page shows each group as it was at one moment, and joined in slices, so that a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import OPENMETRICS_END, header, openmetrics_header, sample_lines
-from pytest_sergas.core.metrics import Family, FamilyType
+from pytest_sergas.core.exposition import OPENMETRICS_END, header, openmetrics, openmetrics_lines, sample_lines
+from pytest_sergas.core.metrics import Family
 from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.index import Piece
 
 _SLICE = 4_096  # parts; about half a millisecond
 
@@ -32,23 +33,62 @@ class Page:
     def __init__(self, groups: Groups, sources: Sequence[Source], now: Now) -> None:
         self._groups = groups
         self._sources = sources
+        # The text of a piece → whether it may keep its type in OpenMetrics, as the last page found.
+        self._strict: dict[bytes, bool] = {}
         self._own(now)
 
     async def text(self, now: Now) -> bytes:
         """Return the page in the text format."""
-        return await _joined(self._parts(now, header))
+        parts: list[bytes] = []
+        for name, families, pieces in self._present(now):
+            first: Family | Piece = families[0] if families else pieces[0]
+            kinds = {first.type, *(family.type for family in families), *(piece.type for piece in pieces[:1])}
+            # A source may have begun with a name after it was pushed with another type; both are shown, as neither.
+            kind = kinds.pop() if len(kinds) == 1 else "untyped"
+            parts.append(header(name, kind, first.help).encode())
+            parts += (sample_lines(family).encode() for family in families)
+            parts += (piece.text for piece in pieces)
+        return await _joined(parts)
 
     async def openmetrics(self, now: Now) -> bytes:
         """Return the page in OpenMetrics."""
-        own = self._own(now)
+        present = list(self._present(now))
+        known, self._strict = self._strict, {}
+        kept = openmetrics.typed(
+            {name: (families[0] if families else pieces[0]).type for name, families, pieces in present}
+        )
+        parts: list[bytes] = []
+        for name, families, pieces in present:
+            first = families[0] if families else pieces[0]
+            fragments = [(family.type, openmetrics_lines(family).encode()) for family in families]
+            fragments += [(piece.type, piece.text) for piece in pieces]
+            kind = "unknown" if first.type == "untyped" else first.type
+            strict = [*map(_is_strict, families), *(self._is_strict(piece, known) for piece in pieces)]
+            if name in kept and all(strict) and {each for each, _ in fragments} == {first.type}:
+                parts += (openmetrics.header(kept[name], kind, first.help), *(text for _, text in fragments))
+                continue
+            for each, text in openmetrics.split(name, fragments).items():
+                parts += (openmetrics.header(each, "unknown", first.help), text)
+        return await _joined([*parts, OPENMETRICS_END])
 
-        def taken(name: str) -> bool:
-            return name in own or name in self._groups.page
+    def _is_strict(self, piece: Piece, known: Mapping[bytes, bool]) -> bool:
+        """Whether a piece may keep its type; what the last page found out of the same text is not found out again."""
+        if piece.type in {"gauge", "untyped"}:
+            return True
+        found = known.get(piece.text)
+        if found is None:
+            found = openmetrics.is_strict(piece.type, piece.text)
+        self._strict[piece.text] = found
+        return found
 
-        def head(name: str, kind: FamilyType, text: str) -> str:
-            return openmetrics_header(name, kind, text, taken=taken)
-
-        return await _joined([*self._parts(now, head), OPENMETRICS_END])
+    def _present(self, now: Now) -> Iterator[tuple[str, list[Family], list[Piece]]]:
+        """Return each name in order, with the sidecar's own families and the groups' pieces of that name."""
+        own, pushed, due = self._own(now), self._groups.page, self._groups.due(now)
+        for name in sorted(own.keys() | pushed.keys()):
+            families = own.get(name, [])
+            pieces = [piece for path, piece in pushed.get(name, {}).items() if path not in due]
+            if families or pieces:
+                yield name, families, pieces
 
     def _own(self, now: Now) -> dict[str, list[Family]]:
         """Return name → the families of that name; what is pushed from now on has to go together with them."""
@@ -60,25 +100,10 @@ class Page:
         self._groups.index.own = {name: families[0].type for name, families in own.items()}
         return own
 
-    def _parts(self, now: Now, head: Callable[[str, FamilyType, str], str]) -> list[bytes]:
-        own = self._own(now)
-        pushed = self._groups.page
-        due = self._groups.due(now)
-        parts: list[bytes] = []
-        for name in sorted(own.keys() | pushed.keys()):
-            pieces = pushed.get(name, {})
-            texts = [piece.text for path, piece in pieces.items() if path not in due]
-            families = own.get(name, [])
-            if not texts and not families:
-                continue
-            first = families[0] if families else next(iter(pieces.values()))
-            types = {family.type for family in families} | {piece.type for piece in islice(pieces.values(), 1)}
-            # A source may have begun with a name after it was pushed with another type; both are shown, as neither.
-            kind = first.type if len(types) == 1 else "untyped"
-            parts.append(head(name, kind, first.help).encode())
-            parts += (sample_lines(family).encode() for family in families)
-            parts += texts
-        return parts
+
+def _is_strict(family: Family) -> bool:
+    plain = replace(family, samples=tuple(replace(sample, timestamp_ms=None) for sample in family.samples))
+    return openmetrics.is_strict(family.type, sample_lines(plain).encode())
 
 
 async def _joined(parts: Sequence[bytes]) -> bytes:

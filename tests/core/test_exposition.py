@@ -17,7 +17,6 @@ from pytest_sergas.core.exposition import (
     number,
     parse,
     render,
-    render_openmetrics,
     series_of,
 )
 from pytest_sergas.core.metrics import Family, Sample
@@ -251,21 +250,6 @@ def test_page_has_a_header_for_each_family_with_samples() -> None:
     assert render(families).decode() == (
         '# HELP a back\\\\slash, "quote"\\nline\n# TYPE a gauge\na{x="a\\"b\\\\c\\nd"} 1\n'
         "# TYPE b counter\nb +Inf\nb 0.5 12\n"
-    )
-
-
-def test_openmetrics_has_its_own_types_names_and_end() -> None:
-    families = (
-        Family("a_total", "counter", 'a "quote"', (Sample((), 1.0, "", 1500),)),
-        Family("b", "counter", "", (Sample((), 1.0),)),
-        Family("c", "untyped", "", (Sample((), 1.0),)),
-        Family("d", "gauge", "", (Sample((), 1.0),)),
-        Family("d_total", "counter", "", (Sample((), 1.0),)),
-    )
-
-    assert render_openmetrics(families).decode() == (
-        '# HELP a a \\"quote\\"\n# TYPE a counter\na_total 1 1.5\n# TYPE b unknown\nb 1\n# TYPE c unknown\nc 1\n'
-        "# TYPE d gauge\nd 1\n# TYPE d_total unknown\nd_total 1\n# EOF\n"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import prometheus_client
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Summary, push_to_gateway
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pytest_sergas.core.exposition import OPENMETRICS
@@ -116,6 +117,23 @@ def test_promtool_has_nothing_against_the_page(server: Sidecar) -> None:
     assert push(server.url, "/metrics/job/shop", PAGE).status == 200
 
     assert lint(get(server.url, "/metrics").text) == ""
+
+
+def test_what_prometheus_client_pushes_by_default_leaves_the_openmetrics_page_readable(server: Sidecar) -> None:
+    registry = CollectorRegistry()
+    Counter("jobs", "Jobs.", registry=registry).inc(3)
+    Histogram("took", "Seconds.", registry=registry).observe(1.5)
+    Summary("size", "Bytes.", registry=registry).observe(7)
+    Info("build", "The build.", registry=registry).info({"version": "1"})
+    push_to_gateway(server.url, "shop", registry=registry)
+    page = get(server.url, "/metrics", {"Accept": OPENMETRICS}).text
+
+    read = text_string_to_metric_families(page)  # type: ignore[no-untyped-call]  # theirs has no types
+    families = {family.name: family for family in read}
+    assert (families["jobs_total"].type, families["jobs_created"].type) == ("unknown", "gauge")
+    assert families["jobs_total"].samples[0].value == 3
+    assert families["took_bucket"].samples[0].labels["le"] == "0.005"
+    assert families["build_info"].samples[0].value == 1
 
 
 def test_openmetrics_page_is_what_another_strict_reader_accepts(server: Sidecar) -> None:

@@ -30,8 +30,7 @@ from pytest_sergas.core.exposition.format import number as number
 from pytest_sergas.core.exposition.reading import parse as parse
 from pytest_sergas.core.exposition.writing import GroupWriter as GroupWriter
 from pytest_sergas.core.exposition.writing import header as header
-from pytest_sergas.core.exposition.writing import openmetrics_header as openmetrics_header
+from pytest_sergas.core.exposition.writing import openmetrics_lines as openmetrics_lines
 from pytest_sergas.core.exposition.writing import render as render
-from pytest_sergas.core.exposition.writing import render_openmetrics as render_openmetrics
 from pytest_sergas.core.exposition.writing import sample_lines as sample_lines
 from pytest_sergas.core.exposition.writing import series_of as series_of

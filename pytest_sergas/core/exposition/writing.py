@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_sergas.core.exposition.format import BOUND_LABEL, OPENMETRICS_END, InconsistentError, Labels, number
+from pytest_sergas.core.exposition.format import BOUND_LABEL, InconsistentError, Labels, number
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 
 
@@ -18,30 +18,16 @@ def sample_lines(family: Family) -> str:
     return "".join(_line(family.name, sample, sample.timestamp_ms) for sample in family.samples)
 
 
+def openmetrics_lines(family: Family) -> str:
+    """Return the samples of ``family`` for OpenMetrics, where timestamps are seconds."""
+    stamps = (None if sample.timestamp_ms is None else number(sample.timestamp_ms / 1000) for sample in family.samples)
+    return "".join(_line(family.name, sample, stamp) for sample, stamp in zip(family.samples, stamps, strict=True))
+
+
 def header(name: str, kind: FamilyType, text: str) -> str:
     """Return the lines that introduce a family in the text format."""
     help_line = f"# HELP {name} {_escape_help(text)}\n" if text else ""
     return f"{help_line}# TYPE {name} {kind}\n"
-
-
-def openmetrics_header(name: str, kind: FamilyType, text: str, *, taken: Callable[[str], bool]) -> str:
-    """Return the lines that introduce a family in OpenMetrics, where the samples stay as they are.
-
-    A counter that does not end in ``_total``, or whose name without that is a family of its own, cannot be a
-    counter there.
-
-    Args:
-        taken: whether a name is that of another family on the page.
-    """
-    written: str = kind
-    if kind == "untyped":
-        written = "unknown"
-    elif kind == "counter":
-        base = name.removesuffix("_total")
-        written = "unknown" if base in {name, ""} or taken(base) else "counter"
-        name = base if written == "counter" else name
-    help_line = f"# HELP {name} {_escape(text)}\n" if text else ""
-    return f"{help_line}# TYPE {name} {written}\n"
 
 
 def render(families: Sequence[Family]) -> bytes:
@@ -49,19 +35,6 @@ def render(families: Sequence[Family]) -> bytes:
     return "".join(
         header(family.name, family.type, family.help) + sample_lines(family) for family in families if family.samples
     ).encode()
-
-
-def render_openmetrics(families: Sequence[Family]) -> bytes:
-    """Return ``families``, each of another name, as a page in OpenMetrics."""
-    names = {family.name for family in families if family.samples}
-    parts = []
-    for family in families:
-        if family.samples:
-            parts.append(openmetrics_header(family.name, family.type, family.help, taken=names.__contains__))
-            for sample in family.samples:
-                stamp = sample.timestamp_ms
-                parts.append(_line(family.name, sample, None if stamp is None else number(stamp / 1000)))
-    return "".join(parts).encode() + OPENMETRICS_END
 
 
 class GroupWriter:
