@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_sergas import cli, config
-from pytest_sergas.cli.config import resolve_all, to_document, to_lines
+from pytest_sergas.cli.config import Shown, resolve_all
 from pytest_sergas.cli.init import guess_paths, starter
 from pytest_sergas.config import TYPE_KEYS, Settings, TypeSettings, load, load_sections
 from pytest_sergas.config.file import read_file
@@ -152,7 +152,7 @@ def test_command_imports_no_other_command() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
 
-    assert result.stderr.split() == ["pytest_sergas.cli.config"]
+    assert result.stderr.split() == ["pytest_sergas.cli._options", "pytest_sergas.cli.config"]
 
 
 def test_installed_command_is_the_module(root: Path) -> None:
@@ -464,8 +464,8 @@ def test_another_section_is_shown_by_the_same_code_without_its_secrets(root: Pat
     readings = load_sections(read_file(root), ("", "mail"), environ={"SMTP_PORT": "587"})
     policies = resolve_all(readings[""].settings, NOTHING, NOTHING)
 
-    lines = list(to_lines(readings, policies))
-    document = to_document(readings, policies)
+    shown = Shown(read_file(root), readings, policies)
+    lines, document = list(shown.lines()), shown.document()
 
     start = lines.index("[mail]")
     assert lines[start + 1 : start + 5] == [
@@ -537,7 +537,7 @@ def test_value_that_is_too_long_for_its_column_has_its_source_on_the_next_line(r
     gateway = f"http://gateway.example/{'a' * 60}"
     readings = load_sections(read_file(root), ("",), environ={"PROMETHEUS_GATEWAY": gateway})
 
-    lines = list(to_lines(readings, {}))
+    lines = list(Shown(read_file(root), readings, {}).lines())
 
     index = lines.index(f'  push               "{gateway}"')
     assert lines[index + 1] == f"{'':46} environment: PROMETHEUS_GATEWAY"

@@ -66,12 +66,13 @@ def test_check_alone_brings_what_it_depends_on(capsys: pytest.CaptureFixture[str
     assert "stock" not in out
 
 
-def test_no_checks_are_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["checks"]) == 0
-    assert capsys.readouterr().out == (
-        "no checks; [[checks]] in the configuration says what to check\n"
-        "Overall system health: healthy (0/0 components healthy)\n"
-    )
+NONE = "sergas: no checks; [[checks]] in the configuration says what to check, in this directory or above\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("xyz",)])
+def test_nothing_to_check_is_not_healthy(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert cli.main(["checks", *arguments]) == 2
+    assert capsys.readouterr() == ("", NONE)
 
 
 def test_configuration_elsewhere_is_used(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,11 +120,6 @@ def test_unknown_check_is_named_with_the_nearest(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == (
         "sergas: there is no check 'stok'; did you mean 'stock'?\nsergas: there is no check 'xyz'; there are: 'stock'\n"
     )
-
-
-def test_unknown_check_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["checks", "xyz"]) == 2
-    assert capsys.readouterr().err == "sergas: there is no check 'xyz'; there are: none\n"
 
 
 def test_faults_of_the_options_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:

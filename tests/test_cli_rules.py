@@ -57,8 +57,8 @@ def test_files_of_the_configuration_are_checked(here: Path, capsys: pytest.Captu
 def test_without_rules_it_says_where_they_would_be(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "sergas.toml").write_text("[rules]\nready_made = []\n", "utf-8")
 
-    assert main(["rules", "check"]) == 0
-    assert capsys.readouterr().out == "no rules; the key files of [rules] says where they are\n"
+    assert main(["rules", "check"]) == 2
+    assert capsys.readouterr().err == "sergas: no rules; the key files of [rules] says where they are\n"
 
 
 def test_a_wrong_file_is_refused_with_every_fault(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,10 +17,11 @@ import argparse
 import io
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from pytest_sergas.core import kinds
 from pytest_sergas.errors import SergasError, StoreError
@@ -80,6 +81,7 @@ def command_names() -> list[str]:
 
 def _run(argv: list[str]) -> int:
     names = command_names()
+    argv = _command_first(argv)
     asked = argv[0] if argv else ""
     parser = _parser(names if asked not in names else [asked])
     if asked and asked not in names and not asked.startswith("-"):
@@ -89,8 +91,29 @@ def _run(argv: list[str]) -> int:
     if not asked:
         parser.print_help(sys.stderr)
         return CANNOT
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(arguments.parser, unknown)
     return cast("Command", import_module(f"{__name__}.{arguments.command}")).run(arguments)
+
+
+def _command_first(argv: list[str]) -> list[str]:
+    """Return ``argv`` with the options that stand before the command behind it."""
+    from pytest_sergas.cli._options import FLAGS, VALUED
+
+    at = 0
+    while at < len(argv) and argv[at].partition("=")[0] in {*VALUED, *FLAGS}:
+        at += 2 if argv[at] in VALUED else 1
+    return [*argv[at : at + 1], *argv[:at], *argv[at + 1 :]]
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """End with the usage of the command that does not know these arguments, and with the nearest right option."""
+    # What argparse prints is the one place that it tells its options in.
+    known = re.findall(r"--[a-z][a-z-]*", parser.format_help())
+    nearest = (kinds.nearest(word.partition("=")[0], known) for word in unknown if word.startswith("--"))
+    hints = [f"did you mean {near}?" for near in nearest if near]
+    parser.error("; ".join((f"unrecognized arguments: {' '.join(unknown)}", *hints)))
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -105,14 +128,14 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name in names:
         command = cast("Command", import_module(f"{__name__}.{name}"))
-        command.add_arguments(
-            commands.add_parser(
-                name,
-                help=command.HELP,
-                description=f"{command.HELP[0].upper()}{command.HELP[1:]}.",
-                epilog=command.EXAMPLES,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-                allow_abbrev=False,
-            )
+        own = commands.add_parser(
+            name,
+            help=command.HELP,
+            description=f"{command.HELP[0].upper()}{command.HELP[1:]}.",
+            epilog=command.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
+        own.set_defaults(parser=own)  # an action's own parser, where there is one, takes its place
+        command.add_arguments(own)
     return parser

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from pytest_sergas.cli._options import add_json, add_sidecar, as_json
 from pytest_sergas.cli._sidecar import WHERE, find
 from pytest_sergas.core.text import keep_start, one_line
 
@@ -27,15 +28,15 @@ _SHOWN_ELSEWHERE = frozenset({"alertname", "severity"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="where the sidecar is")
+    add_sidecar(parser)
     parser.add_argument("--history", action="store_true", help="what happened, the latest first")
     parser.add_argument("--name", metavar="ALERT", default="", help="with --history: of this alert only")
     parser.add_argument("--limit", metavar="N", type=int, default=20, help="with --history: so many; default: 20")
-    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sidecar = find(arguments.url)
+    sidecar = find(arguments)
     if arguments.history:
         asked = {"limit": arguments.limit, **({"name": arguments.name} if arguments.name else {})}
         found = sidecar.ask(f"/api/alerts/history?{urlencode(asked)}", "the history", frozenset({"events"}))
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         found = sidecar.ask("/api/alerts", "the list of alerts", frozenset({"alerts"}))
         lines = to_lines(found["alerts"])
-    print(json.dumps(found, indent=2) if arguments.json else "\n".join(lines))
+    print(json.dumps(found, indent=2) if as_json(arguments) else "\n".join(lines))
     return 0
 
 

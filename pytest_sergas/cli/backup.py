@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from pytest_sergas.config import load_sections
-from pytest_sergas.config.file import read_file, read_named
+from pytest_sergas.cli._options import add_config, config_file
+from pytest_sergas.config import Judged, load_sections
 from pytest_sergas.config.serve import MEMORY
 from pytest_sergas.errors import SergasError
 
@@ -26,9 +26,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("copy", metavar="FILE", help="the copy, a file that does not exist yet")
     parser.add_argument("--store", metavar="FILE", help="the store; default: the key `store` of [serve]")
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
-    )
+    add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _store(arguments: argparse.Namespace) -> Path:
     if arguments.store:
         return Path(arguments.store)
-    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
-    store: str = load_sections(file, ("serve",), environ=os.environ)["serve"].settings.store
+    file = config_file(arguments)
+    store: str = load_sections(file, ("serve",), environ=os.environ, judged=Judged(files=False))["serve"].settings.store
     if store == MEMORY:
         raise SergasError("sergas: the configuration keeps the store in memory, and there is nothing to copy")
     return file.root / store

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from pytest_sergas.cli._options import add_json, as_json
 from pytest_sergas.core.baselines import Baselines, Samples, attempts, has_budget, judged_by, replaced
 from pytest_sergas.core.regression import LEAST_HISTORY, compare
 from pytest_sergas.core.text import keep_end
@@ -30,6 +33,7 @@ _WIDTH = 80
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", metavar="FILE", help="the file; default: the key history, or pytest's cache")
+    add_json(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--compare", nargs=2, metavar="BRANCH", help="compare two branches, the second with the first")
     what.add_argument(
@@ -46,6 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     found = baselines.read(path)
     if found.note:
         raise SergasError(f"sergas: {found.note}")
+    if as_json(arguments):
+        rows = _compared_json if arguments.compare else _shown_json
+        print(json.dumps({"file": str(path), "machines": rows(found.baselines, *(arguments.compare or ()))}, indent=2))
+        return 0
     if not any(found.baselines.values()):
         print(f"{path}: nothing yet; passing runs of tests with max_regression fill it")
         return 0
@@ -109,6 +117,29 @@ def _shown(known: Baselines) -> Iterator[str]:
                 cells = " ".join(f"{_time(value):>10}" for value in (median(took_s), min(took_s), max(took_s)))
                 few = "" if len(took_s) >= LEAST_HISTORY else " (too few)"
                 yield f"  {len(took_s):>4} {cells}  {keep_end(node_id, _WIDTH - 42 - len(few))}{few}"
+
+
+def _shown_json(known: Baselines) -> dict[str, Any]:
+    """Return machine → test → what it is compared with, for `json.dumps`; times in seconds."""
+    return {
+        machine: {
+            node_id: {"runs": len(took_s), "median": median(took_s), "least": min(took_s), "most": max(took_s)}
+            for node_id, samples in sorted(tests.items())
+            if (took_s := judged_by(samples))
+        }
+        for machine, tests in sorted(known.items())
+    }
+
+
+def _compared_json(known: Baselines, first: str, second: str) -> dict[str, Any]:
+    """Return machine → test → how two branches compare, for `json.dumps`; times in seconds."""
+    return {
+        machine: {
+            row.node_id: {"before": row.before_s, "now": row.now_s, "change": row.change, "verdict": row.word}
+            for row in _rows(tests, first, second)
+        }
+        for machine, tests in sorted(known.items())
+    }
 
 
 def _compared(known: Baselines, first: str, second: str) -> Iterator[str]:

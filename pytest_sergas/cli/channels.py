@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import time
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 from pytest_sergas.channels import Channel
 from pytest_sergas.channels.registry import create
 from pytest_sergas.channels.sender import Sender
 from pytest_sergas.channels.trial import trial
+from pytest_sergas.cli._options import add_action, add_config, add_json, add_list, as_json, config_file
 from pytest_sergas.config import load_sections
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
-from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.core import kinds
 from pytest_sergas.core.text import keep_end
 from pytest_sergas.errors import DeliveryError, FinalError, SergasError
@@ -28,7 +28,7 @@ A trial message is an alert SergasTrial of the level info that says that nothing
 is wrong. It goes out from here, not from a running sidecar, and is sent once.
 
 exit status: 0 everything was taken, 1 something was not, 2 the configuration
-cannot be used
+cannot be used, or has no channels
 
 examples:
   sergas channels                list them
@@ -41,37 +41,39 @@ _NOT_SENT = "not sent"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_config(parser)
+    add_config(parser)
+    add_json(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    test = actions.add_parser("test", help="send a trial message", allow_abbrev=False)
-    _add_config(test)
+    add_list(actions, "list the channels")
+    test = add_action(actions, "test", "send a trial message")
+    add_config(test)
+    add_json(test)
     test.add_argument("names", nargs="+", metavar="NAME", help="the channels to try")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    named = getattr(arguments, "config", None)
-    file = read_named(Path(named)) if named else read_file(Path.cwd())
+    file = config_file(arguments)
     settings: ChannelsSettings = load_sections(file, ("channels",), environ=os.environ)["channels"].settings
+    if not settings.channels:
+        raise SergasError("sergas: no channels; [[channels]] in the configuration says where notifications go")
     if arguments.action != "test":
         create(settings.channels, file.root)  # so that what cannot be used is told
-        print("\n".join(_rows(settings.channels)))
+        listed = [{"name": entry.name, "type": entry.type} for entry in settings.channels]
+        lines = _rows(settings.channels)
+        print(json.dumps({"channels": listed}, indent=2) if as_json(arguments) else "\n".join(lines))
         return 0
     chosen = _chosen(arguments.names, settings.channels)
     logs.configure("info", "plain")  # where the channel "log" writes
     outcomes = asyncio.run(_try(chosen, create(chosen, file.root)))
-    for entry, outcome in zip(chosen, outcomes, strict=True):
-        print(f"{entry.name}: {outcome}")
+    became = [(entry.name, outcome) for entry, outcome in zip(chosen, outcomes, strict=True)]
+    if as_json(arguments):
+        tried = [
+            {"name": name, "sent": not outcome.startswith(_NOT_SENT), "outcome": outcome} for name, outcome in became
+        ]
+        print(json.dumps({"channels": tried}, indent=2))
+    else:
+        print("\n".join(f"{name}: {outcome}" for name, outcome in became))
     return _NOT_TAKEN if any(outcome.startswith(_NOT_SENT) for outcome in outcomes) else 0
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    # Before the action and behind it; without a default, because that of the second would hide the first.
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration; default: pyproject.toml or sergas.toml here",
-    )
 
 
 async def _try(entries: Sequence[ChannelSettings], channels: Sequence[Channel]) -> list[str]:
@@ -91,8 +93,6 @@ async def _attempt(entry: ChannelSettings, channel: Channel) -> str:
 
 
 def _rows(entries: Sequence[ChannelSettings]) -> list[str]:
-    if not entries:
-        return ["no channels; [[channels]] in the configuration says where notifications go"]
     rows = [f"{keep_end(entry.name, _NAME):<{_NAME}} {entry.type}" for entry in entries]
     return [f"{'channel':<{_NAME}} type", *rows]
 

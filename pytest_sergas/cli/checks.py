@@ -6,11 +6,10 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
+from pytest_sergas.cli._options import add_config, add_json, as_json, config_file
 from pytest_sergas.config import load_sections
 from pytest_sergas.config.checks import CheckSettings, ChecksSettings
-from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.core import kinds
 from pytest_sergas.core.health import CheckResult, HealthStatus, overall
 from pytest_sergas.core.text import keep_end, keep_start
@@ -22,13 +21,15 @@ The checks run at the same time, each with its own timeout. Thresholds have no
 meaning here: a single result decides.
 
 exit status: 0 everything is healthy or degraded, 1 something is unhealthy or
-unknown, 2 the configuration cannot be used
+unknown, 2 the configuration cannot be used, or has no checks
 
 examples:
   sergas checks                  all of them
   sergas checks database         this one, and what it depends on
   sergas checks --json | jq .overall.status
 """
+
+NONE = "no checks; [[checks]] in the configuration says what to check, in this directory or above"
 
 _WIDTH = 80
 _NAME, _STATUS, _TIME = 18, 9, 8  # columns
@@ -37,24 +38,24 @@ _BAD = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="the checks to run; default: all")
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
-    )
-    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+    add_config(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from pytest_sergas.checks.once import run_once, with_dependencies
 
-    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
+    file = config_file(arguments)
     settings: ChecksSettings = load_sections(file, ("checks",), environ=os.environ)["checks"].settings
     entries = settings.checks
+    if not entries:
+        raise SergasError(f"sergas: {NONE}")
     if arguments.names:
         _refuse_unknown(arguments.names, entries)
         entries = with_dependencies(entries, arguments.names)
     results = run_once(entries, file.root)
     whole = overall(results.values())
-    if arguments.json:
+    if as_json(arguments):
         print(json.dumps(to_document(results, whole), indent=2))
     else:
         print("\n".join(to_lines(results, whole)))
@@ -70,10 +71,7 @@ def to_document(results: Mapping[str, CheckResult], whole: CheckResult) -> dict[
 
 def to_lines(results: Mapping[str, CheckResult], whole: CheckResult) -> Iterator[str]:
     """Return the lines for a terminal: the results as a table of 80 columns, then the whole."""
-    if not results:
-        yield "no checks; [[checks]] in the configuration says what to check"
-    else:
-        yield f"{'check':<{_NAME}} {'status':<{_STATUS}} {'time':>{_TIME}}  message"
+    yield f"{'check':<{_NAME}} {'status':<{_STATUS}} {'time':>{_TIME}}  message"
     for name, result in results.items():
         head = f"{keep_end(name, _NAME):<{_NAME}} {result.status.value:<{_STATUS}} {_time(result.duration_s):>{_TIME}}"
         yield f"{head}  {keep_start(result.message, _WIDTH - len(head) - 2)}"

@@ -7,13 +7,12 @@ import json
 import os
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_sergas.cli._options import add_config, add_json, as_json, config_file
 from pytest_sergas.config import SECTIONS, Settings, TypeSettings, find, load_sections
-from pytest_sergas.config.channels import ChannelSettings
-from pytest_sergas.config.checks import CheckSettings
-from pytest_sergas.config.file import read_file
+from pytest_sergas.config.file import ConfigFile, find_file
 from pytest_sergas.config.section import Reading
 from pytest_sergas.config.toml import to_toml
 from pytest_sergas.core.policy import Layer, Policy, Source, resolve
@@ -31,6 +30,7 @@ pytest-rerunfailures, are taken into account. Secrets are not shown.
 
 examples:
   sergas config
+  sergas config --changed
   sergas config --json | jq .types.unit.policy
   PROMETHEUS_GATEWAY=http://127.0.0.1:9091 sergas config
 """
@@ -41,7 +41,9 @@ _HIDDEN = "***"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+    add_config(parser)
+    parser.add_argument("--changed", action="store_true", help="show only what differs from the defaults")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,18 +52,19 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_sergas.plugin.engines import Engines
 
     config = configured()
-    file = read_file(config.rootpath)
+    file = config_file(arguments) if getattr(arguments, "config", None) else find_file(config.rootpath)
     readings = load_sections(file, tuple(SECTIONS), environ=os.environ, options={"": options.given(config)})
     engines = Engines(config)
     policies = resolve_all(readings[""].settings, engines.command_line, engines.ini)
     notes = tuple(_off(config))
-    if arguments.json:
-        document = to_document(readings, policies)
+    shown = Shown(file, readings, policies, changed=arguments.changed)
+    if as_json(arguments):
+        document = shown.document()
         print(json.dumps({"root": str(file.root), "file": file.name or None, **document, "notes": notes}, indent=2))
     else:
         print(f"root directory: {file.root}")
         print(f"configuration:  {file.name or 'no file; sergas init writes one'}")
-        print("\n".join(to_lines(readings, policies)))
+        print("\n".join(shown.lines()))
         for note in notes:
             print(f"\nNote: {note}")
     return 0
@@ -83,32 +86,97 @@ def resolve_all(settings: Settings, command_line: Layer, ini: Layer) -> dict[Tes
     }
 
 
-def to_document(readings: Mapping[str, Reading[Any]], policies: Mapping[TestType, Policy]) -> dict[str, Any]:
-    """Return everything for `json.dumps`; a value that is not set is null."""
-    sections = {
-        section: {
-            key: {"value": _public(key, _value(reading, key)), "source": reading.sources[key]} for key in _keys(section)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is in force, as it is shown.
+
+    Attributes:
+        policies: of the enabled types.
+        changed: whether only what differs from the defaults is shown.
+    """
+
+    file: ConfigFile
+    readings: Mapping[str, Reading[Any]]
+    policies: Mapping[TestType, Policy]
+    changed: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return everything for `json.dumps`; a value that is not set is null."""
+        sections = {
+            name: {
+                key: {"value": _public(key, self._value(name, key)), "source": self.readings[name].sources[key]}
+                for key in self._keys(name)
+            }
+            for name in self.readings
         }
-        for section, reading in readings.items()
-    }
-    types = {
-        test_type.value: _type_document(table, policies.get(test_type))
-        for test_type, table in readings[""].settings.types.items()
-    }
-    return {"settings": sections.pop(""), "sections": sections, "types": types}
+        types = {kind.value: _type_document(table, self.policies.get(kind)) for kind, table in self._types()}
+        if self.changed:
+            sections = {name: keys for name, keys in sections.items() if keys or not name}
+        return {"settings": sections.pop(""), "sections": sections, "types": types}
 
-
-def to_lines(readings: Mapping[str, Reading[Any]], policies: Mapping[TestType, Policy]) -> Iterator[str]:
-    """Return the lines for a terminal: each key with its value and source, then each type."""
-    for section, reading in readings.items():
+    def lines(self) -> Iterator[str]:
+        """Return the lines for a terminal: each key where one writes it, with its value and source, then each type."""
+        at_top = [name for name in self.readings if not name or find(name).at_top]
         yield ""
-        yield f"[{section}]" if section else "settings"
-        for key in _keys(section):
-            yield from _row(f"  {key}", _shown(key, _value(reading, key)), reading.sources[key])
-    yield ""
-    yield "types (a keyword of a test's own marker comes before all of this)"
-    for test_type, table in readings[""].settings.types.items():
-        yield from _type_lines(test_type, table, policies.get(test_type))
+        yield "settings"
+        for name in at_top:
+            yield from self._rows(name)
+        for name in self.readings:
+            rows = [] if name in at_top else list(self._rows(name))
+            if rows:
+                yield from ("", f"[{self._head(name)}]", *rows)
+        for name in self.readings:
+            for key in self._keys(name):
+                if self._is_list(name, key):
+                    yield from self._tables(name, key)
+        types = list(self._types())
+        if types:
+            yield from ("", "types (a keyword of a test's own marker comes before all of this)")
+        for test_type, table in types:
+            yield from _type_lines(test_type, table, self.policies.get(test_type))
+
+    def _rows(self, name: str) -> Iterator[str]:
+        for key in self._keys(name):
+            if not self._is_list(name, key):
+                yield from _row(f"  {key}", _shown(key, self._value(name, key)), self.readings[name].sources[key])
+
+    def _tables(self, name: str, key: str) -> Iterator[str]:
+        """Return a list of tables as one writes it: each under a heading of its own."""
+        source = self.readings[name].sources[key]
+        for entry in self._value(name, key):
+            yield from ("", f"[[{self._head(*find(name).path(key))}]]")
+            for option, value in entry.items():
+                yield from _row(f"  {option}", _shown(option, value), source)
+
+    def _head(self, *path: str) -> str:
+        return ".".join((*self.file.head, *path))
+
+    def _is_list(self, name: str, key: str) -> bool:
+        value = self._value(name, key)
+        return isinstance(value, list) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
+
+    def _keys(self, name: str) -> list[str]:
+        # The types have a part of their own.
+        keys = [key for key in find(name).keys if (name, key) != ("", "types")]
+        return [key for key in keys if self._differs(name, key)] if self.changed else keys
+
+    def _differs(self, name: str, key: str) -> bool:
+        section = find(name)
+        derived = section.derive(self.file)
+        default = derived[key][1] if key in derived else getattr(section.settings(), key)
+        return bool(getattr(self.readings[name].settings, key) != default)
+
+    def _value(self, name: str, key: str) -> Any:
+        return find(name).written(key, getattr(self.readings[name].settings, key))
+
+    def _types(self) -> Iterator[tuple[TestType, TypeSettings]]:
+        defaults = Settings().types
+        for test_type, table in self.readings[""].settings.types.items():
+            policy = self.policies.get(test_type)
+            choices = policy.choices.values() if policy is not None else ()
+            is_given = any(choice.source is not Source.BUILT_IN for choice in choices)
+            if not self.changed or is_given or table != defaults[test_type]:
+                yield test_type, table
 
 
 def _type_document(table: TypeSettings, policy: Policy | None) -> dict[str, Any]:
@@ -152,26 +220,15 @@ def _wrapped(head: str, text: str) -> list[str]:
     )
 
 
-def _keys(section: str) -> list[str]:
-    # The types have a part of their own.
-    return [key for key in find(section).keys if (section, key) != ("", "types")]
-
-
-def _value(reading: Reading[Any], key: str) -> object:
-    return getattr(reading.settings, key)
-
-
 def _public(key: str, value: object) -> object:
     """Return ``value`` as JSON knows it, without what may be a secret; None when it is not set."""
     if value is None or value == "":
         return None
     if is_secret(key):
         return _HIDDEN
-    if isinstance(value, CheckSettings | ChannelSettings):
-        value = value.public()
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
-        return {name: _public(name, entry) for name, entry in value.items() if entry not in (None, "")}
+    if key == "headers" and isinstance(value, Mapping):
+        # Which of them are secrets, their names do not say: X-Auth, X-Shop.
+        return dict.fromkeys(map(str, value), _HIDDEN)
     if isinstance(value, Mapping):
         return {str(name): _public(str(name), entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

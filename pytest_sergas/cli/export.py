@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from pytest_sergas.cli._options import add_config, config_file
 from pytest_sergas.config import load_sections
-from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.errors import PublishError, SergasError
 from pytest_sergas.publishers.files import write_atomically
 
@@ -31,9 +31,7 @@ _SECTIONS = {"prometheus": ("serve", "collect", "rules"), "alertmanager": ("chan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("system", choices=tuple(_SECTIONS), help="whose file")
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
-    )
+    add_config(parser)
     parser.add_argument("--alertmanager", metavar="HOST:PORT", default="127.0.0.1:9093", help="where Prometheus alerts")
     parser.add_argument(
         "--target", metavar="HOST:PORT", help="what Prometheus scrapes in the sidecar's place; default: [serve] listen"
@@ -47,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import yaml
 
-    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
+    file = config_file(arguments)
     root = file.root.resolve()
     readings = load_sections(file, _SECTIONS[arguments.system], environ=os.environ)
     settings = {name: reading.settings for name, reading in readings.items()}

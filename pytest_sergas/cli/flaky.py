@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sergas.cli._options import add_json, as_json
 from pytest_sergas.core.results import KEPT, OUTCOMES
 from pytest_sergas.core.standing import Assessment, Seen, Standing, assess
 from pytest_sergas.core.text import keep_end
@@ -31,7 +32,7 @@ _WIDTH = 80
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="FILE", help="the file; default: that in pytest's cache")
     parser.add_argument("--most", type=_number, default=20, metavar="N", help="tests that are listed; 20 unless given")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_json(parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SergasError(f"sergas: {note}")
     flaky = _worst(known)
     shown = flaky[: arguments.most]
-    if arguments.json:
+    if as_json(arguments):
         print(json.dumps([_entry(one) for one in shown], indent=2))
     else:
         print("\n".join(_lines(shown, len(flaky), len(known), path)))

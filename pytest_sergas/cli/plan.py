@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sergas.cli._options import add_json, as_json
 from pytest_sergas.core.makespan import makespan_s
 from pytest_sergas.core.plan import History, Plan, Rules, plan
 from pytest_sergas.core.shards import MOST, split
@@ -40,12 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=_number, default=2, metavar="N", dest="workers", help="workers; 2 unless given")
     parser.add_argument("--shards", type=_number, default=1, metavar="N", help="show how N machines share the tests")
     parser.add_argument("--units", action="store_true", help="show every unit with its tests")
+    add_json(parser)
     parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="what pytest is started with")
 
 
 def run(arguments: argparse.Namespace) -> int:
     planned = _collect(arguments.pytest, arguments.workers)
-    print("\n".join(to_lines(planned, arguments.shards, every=arguments.units)))
+    if as_json(arguments):
+        print(json.dumps(to_document(planned, arguments.shards), indent=2))
+    else:
+        print("\n".join(to_lines(planned, arguments.shards, every=arguments.units)))
     return 0
 
 
@@ -61,6 +67,32 @@ class Planned:
     rules: Rules
     plan: Plan
     workers: int
+
+
+def to_document(planned: Planned, shards: int) -> dict[str, Any]:
+    """Return the plan for `json.dumps`; times in seconds, units in the order in which they would begin."""
+    made, rules = planned.plan, planned.rules
+    units = [
+        {
+            "stage": number,
+            "gate": unit.gate is not None,
+            "exclusive": unit.exclusive,
+            "seconds": unit.seconds,
+            "tests": [planned.node_ids[place] for place in unit.tests],
+        }
+        for number, stage in enumerate(made.stages, start=1)
+        for unit in stage
+    ]
+    parts = split(made.units, shards) if shards > 1 and made.units else ()
+    return {
+        "reason": made.reason,
+        "workers": planned.workers,
+        "recorded": bool(made.recorded),
+        "estimate": makespan_s(made, rules.caps, planned.workers) if made.units else 0.0,
+        "max_workers": dict(rules.caps),
+        "units": units,
+        "shards": [[planned.node_ids[place] for unit in part for place in unit.tests] for part in parts],
+    }
 
 
 def to_lines(planned: Planned, shards: int, *, every: bool) -> Iterator[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
+from pytest_sergas.cli._options import add_action, add_config, add_json, add_list, as_json, config_file
 from pytest_sergas.config import load_sections
 from pytest_sergas.config.channels import ChannelsSettings
-from pytest_sergas.config.file import read_file, read_named
-from pytest_sergas.config.routes import RoutesSettings, routing
+from pytest_sergas.config.routes import ROUTES, RoutesSettings, routing
 from pytest_sergas.core.alerts import level_of
 from pytest_sergas.core.routes import Route, Router, write_matcher
 from pytest_sergas.core.series import Labels, canonical
@@ -35,30 +36,42 @@ _NOBODY = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_config(parser)
+    add_config(parser)
+    add_json(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    test = actions.add_parser("test", help="show what would happen", allow_abbrev=False)
-    _add_config(test)
+    add_list(actions, "list the routes")
+    test = add_action(actions, "test", "show what would happen")
+    add_config(test)
+    add_json(test)
     test.add_argument("labels", nargs="*", metavar="LABEL=VALUE", help="labels of the alert")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    named = getattr(arguments, "config", None)
-    file = read_named(Path(named)) if named else read_file(Path.cwd())
+    file = config_file(arguments)
     readings = load_sections(file, ("channels", "routes"), environ=os.environ)
     channels: ChannelsSettings = readings["channels"].settings
     settings: RoutesSettings = readings["routes"].settings
     routes = routing(settings, tuple(entry.name for entry in channels.channels))
+    if not channels.channels and not settings.routes:
+        raise SergasError("sergas: no channels and no routes; [[channels]] and [[routes]] make some")
     if arguments.action != "test":
-        print("\n".join(line for route in routes for line in _about(route)))
+        lines = (line for route in routes for line in _about(route))
+        print(json.dumps({"routes": written(routes)}, indent=2) if as_json(arguments) else "\n".join(lines))
         return 0
     labels = _read(arguments.labels)
     found = Router(routes).find(labels)
-    print("\n".join(to_lines(labels, found)))
     muted = Muting((), settings.maintenance, clock.offset_s).at(time.time())(labels)
-    if muted is not None:
-        print(f"now not told: {muted.by}")
+    by = None if muted is None else muted.by
+    if as_json(arguments):
+        print(json.dumps({"level": level_of(labels), "routes": written(found), "muted_by": by}, indent=2))
+    else:
+        print("\n".join((*to_lines(labels, found), *([f"now not told: {by}"] if by else []))))
     return 0 if any(route.channels for route in found) else _NOBODY
+
+
+def written(routes: Sequence[Route]) -> Any:
+    """Return routes for `json.dumps`, with the keys of the configuration."""
+    return ROUTES.written("routes", routes)
 
 
 def to_lines(labels: Labels, routes: Sequence[Route]) -> Iterator[str]:
@@ -96,13 +109,3 @@ def _read(pairs: Sequence[str]) -> Labels:
         if not equals or not name.isidentifier() or not name.isascii():
             raise SergasError(f"sergas: label {pair!r}: allowed: LABEL=VALUE, such as severity=critical")
     return canonical((name, value) for name, _, value in (pair.partition("=") for pair in pairs))
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    # Before the action and behind it; without a default, because that of the second would hide the first.
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration; default: pyproject.toml or sergas.toml here",
-    )

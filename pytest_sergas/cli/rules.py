@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_sergas.cli._options import add_action, add_json, add_sidecar, as_json, config_file
 from pytest_sergas.cli._sidecar import find as find_sidecar
 from pytest_sergas.config import load_sections
-from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.core.rule_tests import TestFile, read_tests, run_file
 from pytest_sergas.core.rules import Group, read_rules
 from pytest_sergas.core.summary import seconds
+from pytest_sergas.errors import SergasError
 
 HELP = "check rule files, and run tests of rules"
 EXAMPLES = """\
@@ -23,7 +25,7 @@ and which select series that there have never been.
 test takes files of tests in the format of promtool test rules.
 
 exit status: 0 everything is well, 1 a test fails or a rule of the sidecar does,
-2 a file cannot be used
+2 a file cannot be used, or there is none
 
 examples:
   sergas rules check
@@ -37,57 +39,69 @@ _BAD = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="check rule files", description="Check rule files.", allow_abbrev=False)
+    check = add_action(actions, "check", "check rule files")
     check.add_argument("files", nargs="*", metavar="FILE", help="rule files; default: those of the configuration")
-    check.add_argument(
-        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
-    )
-    check.add_argument("--url", metavar="URL", help="a running sidecar, whose rules are looked at as well")
-    test = actions.add_parser("test", help="run tests of rules", description="Run tests of rules.", allow_abbrev=False)
+    test = add_action(actions, "test", "run tests of rules")
     test.add_argument("files", nargs="+", metavar="FILE", help="files of tests")
+    for action in (check, test):
+        _add_common(action)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add_sidecar(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "test":
-        return _test([Path(file) for file in arguments.files])
+        if getattr(arguments, "url", None) is not None:
+            raise SergasError("sergas: rules test asks no sidecar; leave --url out, or use rules check")
+        return _test([Path(file) for file in arguments.files], as_json=as_json(arguments))
     return _check(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    groups = _named(arguments.files) if arguments.files else _configured(arguments.config)
-    print("\n".join(found_lines(groups)))
-    if arguments.url is None:
-        return 0
-    sidecar = find_sidecar(arguments.url)
-    answer = sidecar.ask(PATH, "the rules", frozenset({"rules"}))
-    lines = list(running_lines(answer["rules"]))
-    print("\n".join([f"{sidecar.url} has {_counted(len(answer['rules']), 'rule')} in force", *lines]))
-    return _BAD if any(rule["error"] for rule in answer["rules"]) else 0
+    groups = _named(arguments.files) if arguments.files else _configured(arguments)
+    document: dict[str, Any] = {"files": counts(groups)}
+    lines = list(found_lines(groups))
+    failing = False
+    if getattr(arguments, "url", None) is not None:
+        sidecar = find_sidecar(arguments)
+        rules = sidecar.ask(PATH, "the rules", frozenset({"rules"}))["rules"]
+        lines += [f"{sidecar.url} has {_counted(len(rules), 'rule')} in force", *running_lines(rules)]
+        document["sidecar"] = {"url": sidecar.url, "rules": rules}
+        failing = any(rule["error"] for rule in rules)
+    print(json.dumps(document, indent=2) if as_json(arguments) else "\n".join(lines))
+    return _BAD if failing else 0
 
 
-def _test(paths: Sequence[Path]) -> int:
-    files = [(path, _tests(path)) for path in paths]
-    failed = 0
-    for path, file in files:
-        groups = _rules_of(path, file)
-        failures = list(run_file(file, groups))
-        failed += len(failures)
-        print(f"{path}: {_counted(len(file.tests), 'test')}, {_counted(len(failures), 'failure')}")
-        for failure in failures:
-            print(f"  {failure}")
-    return _BAD if failed else 0
+def _test(paths: Sequence[Path], *, as_json: bool) -> int:
+    found = []
+    for path, file in [(path, _tests(path)) for path in paths]:
+        failures = [str(failure) for failure in run_file(file, _rules_of(path, file))]
+        found.append({"file": str(path), "tests": len(file.tests), "failures": failures})
+        if not as_json:
+            print(f"{path}: {_counted(len(file.tests), 'test')}, {_counted(len(failures), 'failure')}")
+            print("".join(f"  {failure}\n" for failure in failures), end="")
+    if as_json:
+        print(json.dumps({"files": found}, indent=2))
+    return _BAD if any(entry["failures"] for entry in found) else 0
+
+
+def counts(groups: Sequence[Group]) -> dict[str, int]:
+    """Return file → how many rules it has."""
+    found: dict[str, int] = {}
+    for group in groups:
+        found[group.file] = found.get(group.file, 0) + len(group.rules)
+    return found
 
 
 def found_lines(groups: Sequence[Group]) -> Iterator[str]:
     """Return a line for each file, with how many rules it has."""
-    counts: dict[str, int] = {}
-    for group in groups:
-        counts[group.file] = counts.get(group.file, 0) + len(group.rules)
-    for file, count in counts.items():
+    for file, count in counts(groups).items():
         yield f"{file}: {_counted(count, 'rule')}"
-    if not counts:
-        yield "no rules; the key files of [rules] says where they are"
 
 
 def running_lines(rules: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -112,12 +126,15 @@ def _named(files: Sequence[str]) -> tuple[Group, ...]:
     return read_rules([read(Path(file), Path()) for file in files])
 
 
-def _configured(config: str | None) -> tuple[Group, ...]:
+def _configured(arguments: argparse.Namespace) -> tuple[Group, ...]:
     from pytest_sergas.engine.rule_files import plan
 
-    file = read_named(Path(config)) if config else read_file(Path.cwd())
+    file = config_file(arguments)
     readings = load_sections(file, ("rules", "collect"), environ=os.environ)
-    return plan(readings["rules"].settings, file.root, "", readings["collect"].settings.max_age).groups
+    groups = plan(readings["rules"].settings, file.root, "", readings["collect"].settings.max_age).groups
+    if not groups:
+        raise SergasError("sergas: no rules; the key files of [rules] says where they are")
+    return groups
 
 
 def _tests(path: Path) -> TestFile:

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pytest_sergas.cli._options import add_config, config_file
 from pytest_sergas.config import SECTIONS, load_sections
-from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.config.serve import LOG_FORMATS, LOG_LEVELS
 from pytest_sergas.errors import SergasError
 
@@ -32,9 +32,7 @@ _OTHERS = {"listen": "listen", "log_level": "log_level", "log_format": "log_form
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration; default: pyproject.toml or sergas.toml here"
-    )
+    add_config(parser)
     parser.add_argument("--listen", metavar="ADDRESS:PORT", help="where to listen; port 0 is any free one")
     parser.add_argument("--store", metavar="FILE", help='where everything is kept; ":memory:" keeps nothing')
     parser.add_argument(
@@ -62,7 +60,7 @@ def settings(arguments: argparse.Namespace) -> Any:
     """Return the settings in force: what was typed, then what the configuration says."""
     from pytest_sergas.engine.engine import EngineSettings
 
-    file = read_named(Path(arguments.config)) if arguments.config else read_file(Path.cwd())
+    file = config_file(arguments)
     parts = {field.name for field in fields(EngineSettings)}
     names = tuple(name for name in SECTIONS if name in parts)
     readings = load_sections(file, names, environ=os.environ, options={"serve": _given(arguments)})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pytest_sergas.cli._sidecar import WHERE, find
+from pytest_sergas.cli._options import add_action, add_json, add_sidecar, as_json
+from pytest_sergas.cli._sidecar import WHERE, Sidecar, find
 from pytest_sergas.core import kinds
 from pytest_sergas.core.routes import read_matcher
 from pytest_sergas.core.text import one_line
@@ -24,22 +26,29 @@ that was told before is told all the same.
 examples:
   sergas silence add alertname=DiskFull --for 2h --comment "being cleaned"
   sergas silence list
-  sergas silence end 4f2a9c017b33
+  sergas silence end 4f2a
 """
 
 _DURATION = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="where the sidecar is")
+    _add_common(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="set a silence", allow_abbrev=False)
+    add = add_action(actions, "add", "set a silence")
     add.add_argument("matchers", nargs="+", metavar="MATCHER", help="such as alertname=DiskFull")
     add.add_argument("--for", dest="duration", metavar="TIME", required=True, help="90, 30m or 1h30m")
     add.add_argument("--comment", metavar="TEXT", default="", help="why")
-    actions.add_parser("list", help="list the silences", allow_abbrev=False)
-    end = actions.add_parser("end", help="end a silence", allow_abbrev=False)
-    end.add_argument("id", metavar="ID", help="as `list` shows it")
+    listing = add_action(actions, "list", "list the silences")
+    end = add_action(actions, "end", "end a silence")
+    end.add_argument("id", metavar="ID", help="as `list` shows it, or how it begins")
+    for action in (add, listing, end):
+        _add_common(action)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add_sidecar(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,16 +60,38 @@ def run(arguments: argparse.Namespace) -> int:
             "comment": arguments.comment,
         }
         keys = frozenset({"id", "ends"})
-        made = find(arguments.url).ask("/api/silences", "a silence", keys, method="POST", document=silence)
-        print(f"{made['id']} until {made['ends']}")
+        answer = find(arguments).ask("/api/silences", "a silence", keys, method="POST", document=silence)
+        lines = [f"{answer['id']} until {answer['ends']}"]
     elif arguments.action == "end":
-        path = f"/api/silences/{quote(arguments.id, safe='')}"
-        find(arguments.url).ask(path, "the end of a silence", frozenset({"ended"}), method="DELETE")
-        print(f"{arguments.id} has ended")
+        sidecar = find(arguments)
+        chosen = _chosen(arguments.id, _silences(sidecar)["silences"])
+        path = f"/api/silences/{quote(chosen, safe='')}"
+        answer = sidecar.ask(path, "the end of a silence", frozenset({"ended"}), method="DELETE")
+        lines = [f"{chosen} has ended"]
     else:
-        found = find(arguments.url).ask("/api/silences", "the list of silences", frozenset({"silences"}))
-        print("\n".join(to_lines(found["silences"])))
+        answer = _silences(find(arguments))
+        lines = list(to_lines(answer["silences"]))
+    print(json.dumps(answer, indent=2) if as_json(arguments) else "\n".join(lines))
     return 0
+
+
+def _silences(sidecar: Sidecar) -> Any:
+    return sidecar.ask("/api/silences", "the list of silences", frozenset({"silences"}))
+
+
+def _chosen(typed: str, silences: Sequence[Mapping[str, Any]]) -> str:
+    """Return the id of the one silence in force whose id begins as it was ``typed``.
+
+    Raises:
+        SergasError: there is none, or several are meant.
+    """
+    ids = [str(silence["id"]) for silence in silences if silence["is_active"]]
+    found = [known for known in ids if typed and known.startswith(typed)]
+    if typed in found or len(found) == 1:
+        return typed if typed in found else found[0]
+    if found:
+        raise SergasError(f"sergas: {typed!r} is how several silences begin: {', '.join(found)}; type more of it")
+    raise SergasError(f"sergas: there is no silence {typed!r} in force; there are: {', '.join(ids) or 'none'}")
 
 
 def seconds(text: str) -> float:

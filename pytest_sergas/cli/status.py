@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_sergas.cli._sidecar import WHERE, find
+from pytest_sergas.cli._options import add_json, add_sidecar, as_json
+from pytest_sergas.cli._sidecar import WHERE, Sidecar, find
 from pytest_sergas.core.text import keep_start
 
 HELP = "show what a running sidecar says: health, alerts, the last test run"
@@ -25,26 +26,25 @@ _WIDTH = 80
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="where the sidecar is")
-    parser.add_argument("--json", action="store_true", help="write JSON, for other programs")
+    add_sidecar(parser)
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    url, status = fetch(arguments.url)
-    if arguments.json:
+    url, status = _fetch(find(arguments))
+    if as_json(arguments):
         print(json.dumps(status, indent=2))
     else:
         print("\n".join(to_lines(url, status)))
     return 0
 
 
-def fetch(url: str | None) -> tuple[str, dict[str, Any]]:
+def _fetch(sidecar: Sidecar) -> tuple[str, dict[str, Any]]:
     """Return the address that was asked, and the status.
 
     Raises:
         SergasError: it cannot be asked, or answers something else.
     """
-    sidecar = find(url)
     keys = frozenset({"health", "alerts", "metrics", "tests"})
     status: dict[str, Any] = sidecar.ask(PATH, "the status", keys)
     return sidecar.url, status

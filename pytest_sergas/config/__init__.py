@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sergas.config.file import PYPROJECT as PYPROJECT
 from pytest_sergas.config.file import SERGAS_TOML as SERGAS_TOML
@@ -79,6 +79,21 @@ TOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _BY_VARIABLE = ("slack", "webhook", "email")
 
 
+class Judged(NamedTuple):
+    """What is judged beside names and types.
+
+    Attributes:
+        files: whether the paths that the used sections name are there.
+        channels: whether the channels that routes name are there; not where some are added later.
+    """
+
+    files: bool = True
+    channels: bool = True
+
+
+EVERYTHING = Judged()
+
+
 def load(root: Path, *, environ: Mapping[str, str], options: Given | None = None) -> Loaded:
     """Read the plugin's section of the configuration in ``root``, and judge the rest.
 
@@ -101,14 +116,14 @@ def load_sections(
     *,
     environ: Mapping[str, str],
     options: Mapping[str, Given] | None = None,
-    more_channels: bool = False,
+    judged: Judged = EVERYTHING,
 ) -> dict[str, Reading[Any]]:
     """Read several sections, and judge the others by what is written; return name → what it says.
 
     Args:
         names: of `SECTIONS`: those that are used here, which the environment and the options may change.
         options: name of the section → its options, as for `load`.
-        more_channels: whether channels are added later that routes may name.
+        judged: what is not judged although it is written.
 
     Raises:
         ConfigurationError: listing every fault of the whole configuration.
@@ -120,11 +135,11 @@ def load_sections(
         is_used = name in names
         if not is_used and name and not any(top.owners.get(written) == name for written in file.table):
             continue
-        use = Use(environ, (options or {}).get(name, {})) if is_used else None
+        use = Use(environ, (options or {}).get(name, {}), judged.files) if is_used else None
         with gathered(faults):
             readings[name] = read(find(name), file, top, use)
     with gathered(faults):
-        _judge_references(readings, names, more_channels=more_channels)
+        _judge_references(readings, names, judged)
     if faults:
         raise ConfigurationError(tuple(faults))
     return {name: readings[name] for name in names}
@@ -162,7 +177,7 @@ def _belongs(written: str) -> str:
     return f"it belongs to a table: {' or '.join(f'[{name}] {written}' for name in tables)}" if tables else ""
 
 
-def _judge_references(readings: Mapping[str, Reading[Any]], names: tuple[str, ...], *, more_channels: bool) -> None:
+def _judge_references(readings: Mapping[str, Reading[Any]], names: tuple[str, ...], judged: Judged) -> None:
     """Judge what one section says about another.
 
     Raises:
@@ -174,7 +189,7 @@ def _judge_references(readings: Mapping[str, Reading[Any]], names: tuple[str, ..
 
         faults += dependency_faults({entry.name: entry.depends_on for entry in checks.settings.checks})
     channels = readings.get("channels")
-    if (routes := readings.get("routes")) is not None and routes.settings.routes and not more_channels:
+    if (routes := readings.get("routes")) is not None and routes.settings.routes and judged.channels:
         from pytest_sergas.config.routes import routing
 
         known = tuple(entry.name for entry in channels.settings.channels) if channels is not None else ()

@@ -166,6 +166,10 @@ def _table(value: object) -> Mapping[str, object]:
     return value
 
 
+def _written(key: str, value: Any) -> object:
+    return [entry.public() for entry in value] if key == "channels" else value
+
+
 _channels = Entries(
     "channel",
     COMMON,
@@ -212,5 +216,6 @@ CHANNELS: Section[ChannelsSettings] = Section(
         }
     ),
     check=_check,
+    written=_written,
     at_top=True,
 )

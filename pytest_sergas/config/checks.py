@@ -78,6 +78,10 @@ def _settings(**values: Any) -> ChecksSettings:
     return ChecksSettings(general.health_check_timeout, general.health_check_interval, checks)
 
 
+def _written(key: str, value: Any) -> object:
+    return [entry.public() for entry in value] if key == "checks" else value
+
+
 _checks = Entries(
     "check", COMMON, 'has no type; say what is checked, such as type = "http"', CHECK_OPTIONS, "pytest_sergas.checks"
 )
@@ -92,5 +96,6 @@ CHECKS: Section[ChecksSettings] = Section(
         }
     ),
     settings=_settings,
+    written=_written,
     at_top=True,
 )

@@ -200,6 +200,14 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     }
 )
 
+
+def _written(key: str, value: Any) -> object:
+    if key != "targets":
+        return value
+    tables = ({name: getattr(target, name) for name in TARGET_KEYS} for target in value)
+    return [{name: entry for name, entry in table.items() if entry not in (None, "", {})} for table in tables]
+
+
 COLLECT: Section[CollectSettings] = Section(
     name="collect",
     keys=KEYS,
@@ -207,4 +215,5 @@ COLLECT: Section[CollectSettings] = Section(
     names={"monitoring_interval": "interval", "metrics_retention": "retention"},
     check=_check,
     belongs=_belongs,
+    written=_written,
 )

@@ -59,6 +59,28 @@ def read_file(root: Path) -> ConfigFile:
     return ConfigFile(root, PYPROJECT, ("tool", "sergas"), _own(pyproject, faults), name, tuple(faults))
 
 
+def find_file(start: Path) -> ConfigFile:
+    """Read the file that configures us in ``start`` or in the closest directory above it, up to the repository's top.
+
+    Without any there is no file, and paths are relative to ``start``.
+    """
+    for directory in (start, *start.parents):
+        file = read_file(directory)
+        if file.name or (file.faults and (directory == start or _names_us(directory))):
+            return file
+        if os.path.lexists(directory / ".git"):
+            break
+    return read_file(start)
+
+
+def _names_us(directory: Path) -> bool:
+    """Whether a file there that cannot be used would be ours; a stranger's broken one above is not our fault."""
+    try:
+        return os.path.lexists(directory / SERGAS_TOML) or b"sergas" in (directory / PYPROJECT).read_bytes()
+    except OSError:
+        return False
+
+
 def read_named(path: Path) -> ConfigFile:
     """Read the file at ``path``: ``[tool.sergas]`` of a ``pyproject.toml``, of any other file the top level."""
     faults: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
@@ -110,4 +111,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     }
 )
 
-GROUPS: Section[GroupSettings] = Section(name="groups", keys=KEYS, settings=GroupSettings)
+
+def _written(key: str, value: Any) -> object:
+    return [{"match": rule.match, "ttl": rule.ttl_s} for rule in value] if key == "ttl_rules" else value
+
+
+GROUPS: Section[GroupSettings] = Section(name="groups", keys=KEYS, settings=GroupSettings, written=_written)

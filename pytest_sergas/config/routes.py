@@ -24,7 +24,7 @@ from typing import Any
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
-from pytest_sergas.core.routes import Escalation, Route, parse_matcher, read_matcher
+from pytest_sergas.core.routes import Escalation, Route, parse_matcher, read_matcher, write_matcher
 from pytest_sergas.core.series import Matcher
 from pytest_sergas.core.silences import DAYS, Window
 from pytest_sergas.errors import ConfigurationError
@@ -235,6 +235,27 @@ def _settings(**values: Any) -> RoutesSettings:
     return RoutesSettings(cooldown_s, routes, windows)
 
 
+def _written(key: str, value: Any) -> object:
+    if key == "routes":
+        return [_written_route(route) for route in value]
+    if key == "maintenance":
+        return [_written_window(window) for window in value]
+    return value
+
+
+def _written_route(route: Route) -> dict[str, object]:
+    found: dict[str, object] = {key: getattr(route, name) for key, name in _ROUTE_FIELDS.items()}
+    escalations = [{"after": step.after_s, "channels": step.channels} for step in route.escalations]
+    return {**found, "match": [write_matcher(matcher) for matcher in route.matchers], "escalate": escalations}
+
+
+def _written_window(window: Window) -> dict[str, object]:
+    matchers = [write_matcher(matcher) for matcher in window.matchers]
+    begins, ends = (f"{int(at_s // 3600):02}:{int(at_s % 3600 // 60):02}" for at_s in (window.from_s, window.to_s))
+    about = {"name": window.name, "match": matchers, "days": window.days}
+    return {**about, "from": begins, "to": ends, "timezone": window.timezone}
+
+
 ROUTES: Section[RoutesSettings] = Section(
     name="routes",
     keys=MappingProxyType(
@@ -253,5 +274,6 @@ ROUTES: Section[RoutesSettings] = Section(
         }
     ),
     settings=_settings,
+    written=_written,
     at_top=True,
 )

@@ -43,6 +43,11 @@ def _nowhere(path: tuple[str, ...]) -> str:
     return ""
 
 
+def _as_it_is(key: str, value: Any) -> object:
+    del key
+    return value
+
+
 class Key(NamedTuple):
     """A key of a section: its kind, what it means, and an example in TOML (the default where there is one)."""
 
@@ -64,6 +69,7 @@ class Section(Generic[T]):
         check: what only shows when values meet.
         look: what only shows beside the root directory; asked where the section is used, because a file that the
             tests need is not there where the sidecar runs.
+        written: key, value → the value as one writes it in the file.
         belongs: what to say about a key that is unknown where it stands but right elsewhere, or "".
         at_top: whether the keys stand at the top level of the file, beside the plugin's.
     """
@@ -77,6 +83,7 @@ class Section(Generic[T]):
     check: Callable[[Mapping[str, Any]], Iterable[kinds.Wrong]] = _no_check
     look: Callable[[Mapping[str, Any], Path], Iterable[kinds.Wrong]] = _no_look
     belongs: Callable[[tuple[str, ...]], str] = _nowhere
+    written: Callable[[str, Any], object] = _as_it_is
     at_top: bool = False
 
     @property
@@ -118,10 +125,12 @@ class Use:
     Attributes:
         environ: the environment variables.
         options: key → (what the user typed, value), for what the command line set.
+        looks: whether what is beside the file counts.
     """
 
     environ: Mapping[str, str]
     options: Given
+    looks: bool = True
 
 
 def read(section: Section[T], file: ConfigFile, top: Top, use: Use | None) -> Reading[T]:
@@ -145,7 +154,7 @@ def read(section: Section[T], file: ConfigFile, top: Top, use: Use | None) -> Re
                 values.accept_text(name, raw, f"environment: {variable}")
         for name, (typed, given) in use.options.items():
             values.accept(name, given, f"command line: {typed}", shown=given)
-        for wrong in section.look(values.values, file.root):
+        for wrong in section.look(values.values, file.root) if use.looks else ():
             values.fault_at(wrong)
     # Of values some of which cannot be used nobody knows how they would go together.
     for wrong in section.check(values.values) if not values.faults else ():

@@ -8,7 +8,7 @@ import unicodedata
 # Patterns are texts here: `re` compiles and keeps each when it is first needed, which in most runs is never.
 _SCHEME = r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://"
 _QUERY = r"(?s)(://[^\s?#]*)[?#].*"
-_HIDDEN_KEY = r"(?i)passw|token|secret|credential|api_?key|webhook|authorization|cookie"
+_HIDDEN_KEY = r"(?i)passw|passphrase|token|secret|credential|api[_-]?key|private[_-]?key|webhook|authorization|cookie"
 # Among the words of a connection string.
 _HIDDEN_WORD = r"(?i)(\b[\w.-]{0,40}(?:passw|token|secret|credential|api_?key)[\w.-]{0,40}\s?=\s?)\S+"
 _ANSI = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sergas.config import load_sections
+from pytest_sergas.config import Judged, load_sections
 from pytest_sergas.config.file import read_file
 from pytest_sergas.config.routes import RoutesSettings
 from pytest_sergas.core.routes import Escalation, Route
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 def read(root: Path, text: str) -> RoutesSettings:
     (root / "sergas.toml").write_text(text, encoding="utf-8")
-    found = load_sections(read_file(root), ("routes",), environ={}, more_channels=True)
+    found = load_sections(read_file(root), ("routes",), environ={}, judged=Judged(channels=False))
     settings: RoutesSettings = found["routes"].settings
     return settings
 

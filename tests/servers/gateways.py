@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_PUT = do_POST  # noqa: N815  a redirect that was followed would arrive as one of them
+    do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815  a redirect that was followed would arrive as one of them
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the base class
         """Print nothing."""

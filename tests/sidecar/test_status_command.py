@@ -60,13 +60,20 @@ def test_address_comes_from_the_configuration(running: Sidecar, tmp_path: Path) 
 def test_token_comes_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("t0k3n", encoding="utf-8")
     with sidecar(tmp_path, config='[serve]\ntoken_file = "tokens"\n') as running:
-        without = status(tmp_path, "--url", running.url)
-        done = status(tmp_path, "--url", running.url, SERGAS_PUSH_TOKEN="t0k3n")  # noqa: S106  known to this sidecar alone
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "sergas.toml").touch()
+        without = status(elsewhere, "--url", running.url)
+        wrong = status(elsewhere, "--url", running.url, SERGAS_PUSH_TOKEN="other")  # noqa: S106  none
+        done = status(elsewhere, "--url", running.url, SERGAS_PUSH_TOKEN="t0k3n")  # noqa: S106  known to this sidecar alone
+        typed = status(elsewhere, "--url", running.url, "--token-file", "../tokens", SERGAS_PUSH_TOKEN="other")  # noqa: S106  none
+        configured = status(tmp_path, "--url", running.url)
 
     assert without.stderr == (
-        f"sergas: {running.url}: it answered 401 Unauthorized: Unauthorized; sergas serve starts a sidecar\n"
+        f"sergas: {running.url}: it wants credentials (401): --token-file, or --username and --password-file\n"
     )
-    assert (without.returncode, done.returncode) == (2, 0)
+    assert wrong.stderr == f"sergas: {running.url}: it does not accept these credentials (401)\n"
+    assert [ran.returncode for ran in (without, wrong, done, typed, configured)] == [2, 2, 0, 0, 0]
 
 
 def test_nobody_there_is_said(tmp_path: Path) -> None:
