@@ -15,7 +15,7 @@ from pytest_sergas.config import load_sections
 from pytest_sergas.core.rule_tests import TestFile, read_tests, run_file
 from pytest_sergas.core.rules import Group, read_rules
 from pytest_sergas.core.summary import seconds
-from pytest_sergas.errors import SergasError
+from pytest_sergas.errors import ConfigurationError, SergasError
 
 HELP = "check rule files, and run tests of rules"
 EXAMPLES = """\
@@ -131,7 +131,10 @@ def _configured(arguments: argparse.Namespace) -> tuple[Group, ...]:
 
     file = config_file(arguments)
     readings = load_sections(file, ("rules", "collect"), environ=os.environ)
-    groups = plan(readings["rules"].settings, file.root, "", readings["collect"].settings.max_age).groups
+    planned = plan(readings["rules"].settings, file.root, "", readings["collect"].settings.max_age)
+    if faults := tuple(fault for refused in planned.refused for fault in refused.faults):
+        raise ConfigurationError(faults)
+    groups = planned.groups
     if not groups:
         raise SergasError("sergas: no rules; the key files of [rules] says where they are")
     return groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from pytest_sergas.engine.sampling import Sampling
 from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import ConfigurationError, gathered
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Engine:
         self._extend = extend
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
+        self.not_followed: tuple[str, ...] = ()  # the faults of a configuration that was not taken
 
     @property
     def group_settings(self) -> GroupSettings:
@@ -143,7 +147,7 @@ class Engine:
         Raises:
             ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
-        parts = _plan(settings)
+        parts = _plan(settings, self.rules.planned)
         delivering = self._extend(parts.alerting)
         self.collection.follow(parts.collectors)
         self.checking.follow(parts.checks)
@@ -159,6 +163,12 @@ class Engine:
         """Return when every target, collector and check has been asked once."""
         await self.collection.asked()
         await self.checking.asked()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What of the configuration, as it is now, is not in force, one line each."""
+        refused = (fault for file in self.rules.planned.refused for fault in file.faults)
+        return (*self.not_followed, *refused)
 
     @property
     def is_ready(self) -> bool:
@@ -192,7 +202,7 @@ class _Parts:
     collectors: tuple[collectors.Source, ...]
 
 
-def _plan(settings: EngineSettings) -> _Parts:
+def _plan(settings: EngineSettings, before: rule_files.Planned | None = None) -> _Parts:
     """Return what the configuration asks for.
 
     Raises:
@@ -205,9 +215,12 @@ def _plan(settings: EngineSettings) -> _Parts:
     with gathered(faults):
         alerting = alerts.plan(settings.channels, settings.routes, root, url)
     with gathered(faults):
-        rules = rule_files.plan(settings.rules, root, url, max_age_s=settings.collect.max_age)
+        rules = rule_files.plan(settings.rules, root, url, settings.collect.max_age, before)
     with gathered(faults):
         sources = tuple(collectors.find_all(collectors.Context(settings.collect, root, os.environ)))
     if faults:
         raise ConfigurationError(tuple(faults))
+    for refused in rules.refused:
+        stay = "those that it had stay in force" if refused.kept else "none of its rules is in force"
+        _LOG.error("%s: %s: %s", refused.file, stay, "; ".join(refused.faults))
     return _Parts(checks, alerting, rules, sources)

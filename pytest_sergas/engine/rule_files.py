@@ -1,4 +1,4 @@
-"""Rule files: found, read, and judged all at once, before anything that is in force changes."""
+"""Rule files: found, read, and judged each by itself, before anything that is in force changes."""
 
 from __future__ import annotations
 
@@ -14,25 +14,72 @@ from pytest_sergas.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A file whose rules cannot be used.
+
+    Attributes:
+        faults: one line each.
+        kept: whether the rules that it had before stay in force.
+    """
+
+    file: str
+    faults: tuple[str, ...]
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """What is to be evaluated, judged."""
+    """What is to be evaluated, judged.
+
+    Attributes:
+        files: those that were read.
+        refused: those of them that have a fault.
+    """
 
     groups: tuple[Group, ...] = ()
     interval_s: float = 15.0
     external_url: str = ""
+    files: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
-def plan(settings: RulesSettings, root: Path, external_url: str, max_age_s: float) -> Planned:
+def plan(
+    settings: RulesSettings, root: Path, external_url: str, max_age_s: float, before: Planned | None = None
+) -> Planned:
     """Read the rule files of the configuration and those that come with the package.
+
+    A file with a fault takes no other with it: its own rules are not in force, or stay those of before.
 
     Args:
         max_age_s: how far back a rule may look.
+        before: what is in force.
 
     Raises:
-        ConfigurationError: with every fault of all files.
+        ConfigurationError: the configuration names a file that is not there.
     """
-    named = [read(path, root) for path in find(settings.files, root)]
-    groups = read_rules([*named, *ready_made(settings.ready_made)])
+    groups: list[Group] = []
+    names: list[str] = []
+    refused: list[Refused] = []
+    for path in find(settings.files, root):
+        name = _name(path, root)
+        names.append(name)
+        try:
+            groups += _judged(read(path, root), max_age_s)
+        except ConfigurationError as error:
+            kept = [group for group in before.groups if group.file == name] if before is not None else []
+            groups += kept
+            refused.append(Refused(name, error.faults, bool(kept)))
+    groups += read_rules(ready_made(settings.ready_made))
+    return Planned(tuple(groups), settings.evaluation_interval, external_url, tuple(names), tuple(refused))
+
+
+def _judged(file: tuple[str, str], max_age_s: float) -> tuple[Group, ...]:
+    """Return the groups of a file.
+
+    Raises:
+        ConfigurationError: with every fault of it.
+    """
+    groups = read_rules([file])
     faults = tuple(
         f"{rule.place}: looks {rule.window_s:g} s back, and samples are kept for {max_age_s:g} s; "
         "shorten its ranges and offsets, or make max_age of [collect] longer"
@@ -42,7 +89,7 @@ def plan(settings: RulesSettings, root: Path, external_url: str, max_age_s: floa
     )
     if faults:
         raise ConfigurationError(faults)
-    return Planned(groups, settings.evaluation_interval, external_url)
+    return groups
 
 
 def ready_made(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -81,10 +128,14 @@ def read(path: Path, root: Path) -> tuple[str, str]:
     Raises:
         ConfigurationError: it cannot be read.
     """
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    name = _name(path, root)
     try:
         return name, path.read_text("utf-8")
     except OSError as error:
         raise ConfigurationError((f"{name}: cannot be read: {error.strerror}",)) from error
     except UnicodeDecodeError:
         raise ConfigurationError((f"{name}: is not UTF-8 text",)) from None
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -44,6 +44,7 @@ HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
     {
         "sergas_rules": ("gauge", "Rules in force."),
         "sergas_rules_failing": ("gauge", "Rules whose last evaluation failed."),
+        "sergas_rule_files_refused": ("gauge", "Rule files that cannot be used as they are now."),
         "sergas_rule_evaluation_failures_total": ("counter", "Evaluations of rules that failed."),
         "sergas_rule_evaluation_seconds": ("gauge", "Seconds that the last evaluation of all due rules took."),
     }
@@ -141,6 +142,11 @@ class Rules:
         self._select(planned)
 
     @property
+    def planned(self) -> Planned:
+        """What is in force, and what could not be used."""
+        return self._planned
+
+    @property
     def running(self) -> Sequence[Running]:
         """The rules in force, in the order of their files."""
         return tuple(self._running.values())
@@ -200,6 +206,7 @@ class Rules:
         values = (
             len(self._running),
             sum(1 for each in self._running.values() if each.error),
+            len(self._planned.refused),
             self._failures,
             self._last_s,
         )

@@ -11,7 +11,7 @@ from pytest_sergas.sidecar.pages import site
 
 def create_app(engine: Engine) -> Starlette:
     """Return the application for an ``engine`` that somebody else starts and stops."""
-    return Starlette(
+    app = Starlette(
         routes=[
             *push.routes(engine),  # first, because routes are tried in turn, and pushes are most of what comes
             *health.routes(engine),
@@ -23,3 +23,5 @@ def create_app(engine: Engine) -> Starlette:
             *site.routes(engine),
         ]
     )
+    app.state.faults = lambda: engine.faults
+    return app

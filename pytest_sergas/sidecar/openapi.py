@@ -100,7 +100,8 @@ _RULES = _object(
                     "warming_up_s": NUMBER,
                 }
             )
-        )
+        ),
+        "refused": _list(_object({"file": TEXT, "faults": _list(TEXT), "kept": {"type": "boolean"}})),
     }
 )
 _RUN = _object(

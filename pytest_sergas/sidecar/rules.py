@@ -25,7 +25,10 @@ def routes(engine: Parts) -> list[Route]:
 
     async def in_force(request: Request) -> Response:
         del request
-        return answer({"rules": [_shown(running) for running in engine.rules.running]})
+        refused = [
+            {"file": file.file, "faults": list(file.faults), "kept": file.kept} for file in engine.rules.planned.refused
+        ]
+        return answer({"rules": [_shown(running) for running in engine.rules.running], "refused": refused})
 
     return [Route("/api/rules", in_force)]
 

@@ -191,10 +191,12 @@ class Process:
             self._engine.follow(loaded.settings)
         except ConfigurationError as error:
             self._reload_succeeded = False
+            self._engine.not_followed = error.faults
             _LOG.error("the configuration in force stays, because the new one cannot be used: %s", error)
             return
         self._follow(loaded)
         self._reload_succeeded = True
+        self._engine.not_followed = ()
         _LOG.info("the configuration was read again")
 
     def _read_again(self) -> Loaded:
@@ -219,8 +221,8 @@ class Process:
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return whether what the configuration says is in force, as metrics."""
         del now
-        succeeded = (Sample((), float(self._reload_succeeded)),)
-        text = "Whether the configuration could be used when it was last read."
+        succeeded = (Sample((), float(self._reload_succeeded and not self._engine.faults)),)
+        text = "Whether the configuration, with its rule files, could be used when it was last read."
         return (Family("sergas_config_last_reload_successful", "gauge", text, succeeded),)
 
     def _say(self, listening: socket.socket) -> None:

@@ -169,6 +169,12 @@ CASES = [
         {"sergas_config_last_reload_successful": "0x30"},
     ),
     case(
+        "RuleFilesRefused",
+        "warning",
+        "1 rule files cannot be used; their rules are those of before, or none",
+        {"sergas_rule_files_refused": "1x30"},
+    ),
+    case(
         "CollectorDown",
         "warning",
         "The collector disk has not measured anything for five minutes",

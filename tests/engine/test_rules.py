@@ -357,7 +357,6 @@ def test_a_file_is_named_as_the_configuration_sees_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        pytest.param("b.yml", b"", "files = 'a.yml': there is no such file in {root!r}", id="not there"),
         pytest.param("a.yml", b"\xff", "a.yml: is not UTF-8 text", id="no text"),
         pytest.param("a.yml", b"- 1", "a.yml:1: allowed: a table", id="no rules"),
         pytest.param(
@@ -372,9 +371,28 @@ def test_a_file_is_named_as_the_configuration_sees_it(tmp_path: Path) -> None:
 def test_files_that_cannot_be_used(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
     (tmp_path / name).write_bytes(content)
 
+    [refused] = plan(RulesSettings(files=("*.yml",)), tmp_path, "", DAY_S).refused
+    assert (refused.faults, refused.kept) == ((fault,), False)
+
+
+def test_a_file_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         plan(RulesSettings(files=("a.yml",)), tmp_path, "", DAY_S)
-    assert caught.value.faults == (fault.format(root=str(tmp_path)),)
+    assert caught.value.faults == (f"files = 'a.yml': there is no such file in {str(tmp_path)!r}",)
+
+
+def test_a_file_that_became_wrong_keeps_the_rules_that_it_had(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yml").write_text(f"groups: [{{name: g, rules: [{{alert: {name}, expr: x}}]}}]", "utf-8")
+    settings = RulesSettings(files=("*.yml",), ready_made=())
+    before = plan(settings, tmp_path, "", DAY_S)
+    (tmp_path / "a.yml").write_text("groups: [", "utf-8")
+    (tmp_path / "b.yml").write_text("groups: [{name: g, rules: [{alert: c, expr: x}]}]", "utf-8")
+
+    after = plan(settings, tmp_path, "", DAY_S, before)
+
+    assert [rule.name for group in after.groups for rule in group.rules] == ["a", "c"]
+    assert [(refused.file, refused.kept) for refused in after.refused] == [("a.yml", True)]
 
 
 def test_ready_made_rules_are_chosen_by_name(tmp_path: Path) -> None:
@@ -388,4 +406,7 @@ def test_ready_made_rules_that_do_not_exist_are_refused() -> None:
     with pytest.raises(NotAllowed) as caught:
         KEYS["ready_made"].kind(["tests", "weather"])
 
-    assert str(caught.value) == "allowed: a list of 'tests', 'system', 'health', 'sidecar'"
+    assert (
+        str(caught.value)
+        == "'weather': there is no such ready-made file; allowed: 'tests', 'system', 'health', 'sidecar'"
+    )

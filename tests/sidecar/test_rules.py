@@ -72,7 +72,7 @@ def test_page_says_how_long_the_rules_took(tmp_path: Path) -> None:
         assert 0 < until(seconds, "rules were evaluated", running.log) < 60
 
 
-def test_a_wrong_rule_file_leaves_the_old_rules_in_force_loudly(tmp_path: Path) -> None:
+def test_a_wrong_rule_file_leaves_its_old_rules_in_force_loudly_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").write_text(RULES, "utf-8")
     with sidecar(tmp_path, "--store", ":memory:", config=CONFIG) as running:
         push(running, 7)
@@ -80,14 +80,26 @@ def test_a_wrong_rule_file_leaves_the_old_rules_in_force_loudly(tmp_path: Path) 
         (tmp_path / "shop.yml").write_text(RULES.replace("load > 5", "load @ 5"), "utf-8")
         running.send(signal.SIGHUP)
         running.waits_for(
-            "ERROR pytest_sergas.sidecar.serve: the configuration in force stays, because the new one cannot be used: "
-            "sergas: 1 fault in the configuration\\n  shop.yml:1: group 'g', rule 'High', expr: "
-            "'load @ 5' the modifier @ is not supported"
+            "ERROR pytest_sergas.engine.engine: shop.yml: those that it had stay in force: "
+            "shop.yml:1: group 'g', rule 'High', expr: 'load @ 5' the modifier @ is not supported"
         )
 
         assert [rule["expr"] for rule in rules_of(running)] == ["load > 5"]
-        assert "sergas_config_last_reload_successful 0\n" in get(f"{running.url}/metrics")
+        page = get(f"{running.url}/metrics")
+        assert "sergas_config_last_reload_successful 0\n" in page
+        assert "sergas_rule_files_refused 1\n" in page
         assert [alert["state"] for alert in alerts_of(running)] == ["firing"]
+        [refused] = json.loads(get(f"{running.url}/api/rules"))["refused"]
+        assert (refused["file"], refused["kept"]) == ("shop.yml", True)
+        assert "the modifier @ is not supported" in get(f"{running.url}/")
+        (tmp_path / "other.yml").write_text(RULES.replace("High", "Other"), "utf-8")
+        (tmp_path / "sergas.toml").write_text(CONFIG.replace('"shop.yml"', '"shop.yml", "other.yml"'), "utf-8")
+        running.send(signal.SIGHUP)
+        until(lambda: [rule["alert"] for rule in rules_of(running)] == ["High", "Other"], "both", running.log)
+        (tmp_path / "shop.yml").write_text(RULES.replace("> 5", "> 6"), "utf-8")
+        running.send(signal.SIGHUP)
+        until(lambda: "sergas_rule_files_refused 0\n" in get(f"{running.url}/metrics"), "it is right", running.log)
+        assert "is not in force" not in get(f"{running.url}/")
 
 
 def test_a_reload_keeps_the_alerts_of_rules_that_stay_and_ends_the_others(tmp_path: Path) -> None:
@@ -149,8 +161,12 @@ def test_a_restart_keeps_alerts_until_the_samples_reach_back_far_enough(tmp_path
         assert [alert["state"] for alert in alerts_of(running)] == ["firing"]
 
 
-def test_a_sidecar_does_not_start_with_a_wrong_rule_file(tmp_path: Path) -> None:
+def test_a_wrong_rule_file_is_absent_at_the_start_and_takes_no_other_with_it(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").write_text("groups: {}", "utf-8")
+    (tmp_path / "other.yml").write_text(RULES, "utf-8")
 
-    with pytest.raises(AssertionError, match=r"shop\.yml:1: groups: allowed: a list"), sidecar(tmp_path, config=CONFIG):
-        pass
+    with sidecar(tmp_path, config=CONFIG.replace('"shop.yml"', '"*.yml"')) as running:
+        running.waits_for("shop.yml: none of its rules is in force: shop.yml:1: groups: allowed: a list")
+        assert [rule["file"] for rule in rules_of(running)] == ["other.yml"]
+        assert "sergas_rule_files_refused 1\n" in get(f"{running.url}/metrics")
+        assert "shop.yml:1: groups: allowed: a list" in get(f"{running.url}/alerts")

@@ -225,6 +225,18 @@ def test_sighup_with_a_wrong_configuration_keeps_the_old_one_loudly(tmp_path: Pa
         )
 
         assert ask(running.url, "/-/healthy", headers={"Host": "ci.example.org"}).status == 200
+        assert "sergas_config_last_reload_successful 0\n" in ask(running.url, "/metrics").text
+        for path in ("/", "/components"):
+            assert "allowed_hosts = 1: allowed: a list of texts" in ask(running.url, path).text
+        (tmp_path / "sergas.toml").write_text("[[chanels]]\ntype = 'log'\n", encoding="utf-8")
+        running.send(signal.SIGHUP)
+        running.waits_for("did you mean 'channels'?")
+        assert ask(running.url, "/-/healthy", headers={"Host": "ci.example.org"}).status == 200
+        (tmp_path / "sergas.toml").write_text("[serve]\n", encoding="utf-8")
+        running.send(signal.SIGHUP)
+        running.waits_for("the configuration was read again")
+        assert "sergas_config_last_reload_successful 1\n" in ask(running.url, "/metrics").text
+        assert "is not in force" not in ask(running.url, "/").text
 
 
 def test_sighup_switches_authentication_on(tmp_path: Path) -> None:
