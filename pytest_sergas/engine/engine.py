@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from pytest_sergas.engine import checking, clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
+from pytest_sergas.engine.gateway import Gateway, Target
 from pytest_sergas.engine.groups import Groups
 from pytest_sergas.engine.history import History
 from pytest_sergas.engine.over_time import OverTime
@@ -43,6 +45,7 @@ class EngineSettings:
 
     Attributes:
         root: the directory that paths are relative to.
+        job, instance: under which own metrics are pushed to a gateway; the machine's name unless given.
     """
 
     root: Path
@@ -53,6 +56,8 @@ class EngineSettings:
     rules: RulesSettings = field(default_factory=RulesSettings)
     channels: ChannelsSettings = field(default_factory=ChannelsSettings)
     routes: RoutesSettings = field(default_factory=RoutesSettings)
+    job: str = "sergas"
+    instance: str = ""
 
     @property
     def store_path(self) -> Path | None:
@@ -82,6 +87,7 @@ class Engine:
     checking: Checking
     alerting: Alerting
     rules: Rules
+    gateway: Gateway
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -96,6 +102,7 @@ class Engine:
         self._extend = extend
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
+        self.id = uuid.uuid4().hex  # by which a gateway that is this process is known
         self.not_followed: tuple[str, ...] = ()  # the faults of a configuration that was not taken
 
     @property
@@ -132,13 +139,15 @@ class Engine:
         sources: list[Source] = [*own, *self._others]
         sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
         self.rules = Rules(parts.rules, self.history, sampling, self.alerting, clock.read)
-        sources.append(self.rules)
+        self.gateway = Gateway(_target(self.settings), lambda: self.page.own_text(clock.read()), self.id)
+        sources += [self.rules, self.gateway]
         self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
         self.groups.on_change = self.rules.changed
         self.standings.summary()
         await self.collection.start()
         await self.rules.start(self._asked)
+        self.gateway.start(self.collection.asked)
         self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
 
     def follow(self, settings: EngineSettings) -> None:
@@ -154,6 +163,7 @@ class Engine:
         self.alerting.follow(delivering)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.rules.follow(parts.rules)
+        self.gateway.follow(_target(settings))
         self.collection.record()
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
@@ -177,6 +187,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Stop what writes to the store, then close it."""
+        await self.gateway.stop()
         await self.collection.stop()
         await self.checking.stop()
         await self.rules.stop()
@@ -186,6 +197,12 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
+
+
+def _target(settings: EngineSettings) -> Target:
+    """Return where own and collected metrics are pushed: under a name that a restart keeps."""
+    collect = settings.collect
+    return Target(collect.gateway, collect.interval, settings.job, settings.instance, os.environ)
 
 
 def _retention(settings: ServeSettings) -> Retention:
