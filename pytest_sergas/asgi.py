@@ -10,14 +10,17 @@ An endpoint is the route's template (``/users/{id}``), because paths grow withou
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_sergas.collectors.http_requests import HttpRequests
 
 if TYPE_CHECKING:
     from pytest_sergas.engine.engine import Engine
+
+T = TypeVar("T")
 
 UNMATCHED = "unmatched"
 FAILED = 500  # what a server answers to a request whose application has raised
@@ -89,13 +92,14 @@ def endpoint(scope: Scope, proxy_path: str = "") -> str:
 
 
 class System(Protocol):
-    """A monitoring system, which runs its engine here or does not run."""
+    """A monitoring system, which may run."""
 
     @property
     def is_running(self) -> bool: ...
 
-    @property
-    def engine(self) -> Engine: ...
+    async def within(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Await what ``work`` returns in the event loop of the engine."""
+        ...
 
 
 def sidecar_app(system: System, *, tokens: Sequence[str] = ()) -> App:
@@ -116,17 +120,36 @@ def sidecar_app(system: System, *, tokens: Sequence[str] = ()) -> App:
     from pytest_sergas.sidecar.guard import Access, Guard
 
     access = Access(Authentication({}, tuple(tokens)), checks_host=False)
-    made: dict[int, Guard] = {}  # of the engine that runs: each start has one of its own
+    made: list[tuple[Engine, Guard]] = []  # of the engine that runs: each start has one of its own
+
+    def guard(engine: Engine) -> Guard:
+        if not made or made[0][0] is not engine:
+            made[:] = [(engine, Guard(create_app(engine), access))]
+        return made[0][1]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if not system.is_running:
             await PlainTextResponse("the monitoring does not run\n", 503)(scope, receive, send)
             return
-        engine = system.engine
-        if id(engine) not in made:
-            made.clear()
-            made[id(engine)] = Guard(create_app(engine), access)
+        loop = asyncio.get_running_loop()
+
+        async def received() -> MutableMapping[str, Any]:
+            return await _in_loop(receive(), loop)
+
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            await _in_loop(send(message), loop)
+
         # A copy: which of our routes it was is nothing that the application's middleware should take for its own.
-        await made[id(engine)](dict(scope), receive, send)
+        copy = dict(scope)
+        await system.within(lambda engine: guard(engine)(copy, received, sent))
 
     return app
+
+
+async def _in_loop(work: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
+    """Await ``work`` in the ``loop`` of the server, which owns the connection."""
+
+    async def awaited() -> T:
+        return await work
+
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(awaited(), loop))

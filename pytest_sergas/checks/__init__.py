@@ -50,6 +50,7 @@ class Check(Protocol):
     Attributes:
         name: the component's name, for the results.
         secrets: what must not appear in any text of a result, whoever wrote it; the runner cuts it out.
+        about: a `MonitorType`, optional: what its metrics are about for rules in Python; default: an application.
     """
 
     @property

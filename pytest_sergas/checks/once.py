@@ -43,6 +43,11 @@ class Once:
         checks = create(self._entries, root)
         self._runners = {entry.name: Runner(check) for entry, check in zip(self._entries, checks, strict=True)}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the checks that were made."""
+        return tuple(self._runners)
+
     def run(self, names: Sequence[str]) -> dict[str, CheckResult]:
         """Run the checks with these ``names``, and what they depend on, at the same time.
 

@@ -11,7 +11,7 @@ import select
 import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
@@ -19,6 +19,7 @@ from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.monitoring import MonitorType
 from pytest_sergas.core.text import one_line
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class PostgresqlCheck:
         connections_degraded: the share of the allowed connections from which on the state is degraded.
     """
 
+    about: ClassVar[MonitorType] = MonitorType.DATABASE
     name: str
     url: str = field(repr=False)
     password: str = field(default="", repr=False)

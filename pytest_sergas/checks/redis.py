@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
@@ -13,6 +13,7 @@ from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.monitoring import MonitorType
 from pytest_sergas.core.text import redact_url
 
 KEYS = CHECK_OPTIONS["redis"]
@@ -33,6 +34,7 @@ FIGURES: tuple[tuple[str, FamilyType, str, str], ...] = (
 class RedisCheck:
     """Sends PING and INFO; a replica without its primary, and a failing save to disk, are degraded."""
 
+    about: ClassVar[MonitorType] = MonitorType.DATABASE
     name: str
     url: str = field(repr=False)
     password: str = field(default="", repr=False)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 from urllib.parse import quote
 
 from pytest_sergas.checks import Context
@@ -14,6 +15,7 @@ from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, Sample
+from pytest_sergas.core.monitoring import MonitorType
 
 KEYS = CHECK_OPTIONS["sqlite"]
 FIGURES: Mapping[str, str] = MappingProxyType(
@@ -31,6 +33,7 @@ _STEPS = 10_000
 class SqliteCheck:
     """Opens the file read-only and reads its schema; a file that is not there is unhealthy, not created."""
 
+    about: ClassVar[MonitorType] = MonitorType.DATABASE
     name: str
     path: Path
     integrity: bool = False

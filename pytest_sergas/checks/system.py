@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
+from pytest_sergas.core.monitoring import MonitorType
 
 _RESOURCES = ("cpu", "memory", "disk")
 # Long enough for a figure that means something; the system counts CPU time in hundredths of a second.
@@ -46,6 +48,7 @@ KEYS = CHECK_OPTIONS["system"]
 class SystemCheck:
     """Measures this machine; the worst resource decides."""
 
+    about: ClassVar[MonitorType] = MonitorType.SYSTEM
     name: str
     limits: Limits = Limits()
     disks: tuple[str, ...] = ("/",)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pytest_sergas.checks import Context
 from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
+from pytest_sergas.core.monitoring import MonitorType
 
 KEYS = CHECK_OPTIONS["tcp"]
 
@@ -17,6 +19,7 @@ KEYS = CHECK_OPTIONS["tcp"]
 class TcpCheck:
     """Connects, and closes the connection at once."""
 
+    about: ClassVar[MonitorType] = MonitorType.NETWORK
     name: str
     host: str
     port: int

@@ -7,8 +7,10 @@ the rest together are `OTHER`, and so are methods and statuses that HTTP does no
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +36,41 @@ def create(context: Context) -> Sequence[Source]:
     return [context.source("http_requests", requests, interval_s=0)]
 
 
+class RequestTasks:
+    """Counts requests in flight where an application records only those that have ended.
+
+    An ASGI server answers each request in a task of its own. The one that records a request shows which coroutine that
+    is, and in which event loop; as many tasks as run the same coroutine there, as many requests are in flight. Where
+    one task records two requests, a task is not a request (a connection, a client that tests), and nobody can know.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._code: object = None
+        self._seen: weakref.WeakSet[asyncio.Task[object]] = weakref.WeakSet()
+        self._useless = False
+
+    def learn(self) -> None:
+        """Look at the task that records a request."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no loop runs here
+            task = None
+        code = getattr(task and task.get_coro(), "cr_code", None)
+        if task is None or code is None:
+            return
+        self._useless = self._useless or task in self._seen
+        self._seen.add(task)
+        self._loop, self._code = task.get_loop(), code
+
+    def count(self) -> int | None:
+        """Return how many requests are in flight; None where that cannot be known."""
+        if self._loop is None or self._useless or not self._loop.is_running():
+            return None
+        tasks = asyncio.all_tasks(self._loop)
+        return sum(getattr(task.get_coro(), "cr_code", None) is self._code for task in tasks)
+
+
 @dataclass(slots=True, kw_only=True)
 class HttpRequests:
     """Counts requests; may be told of them by any thread.
@@ -52,7 +89,9 @@ class HttpRequests:
     _counts: dict[tuple[str, str, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _durations: dict[tuple[str, str], _Durations] = field(default_factory=dict, init=False, repr=False, compare=False)
     _raised: dict[tuple[str, str, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _begun: bool = field(default=False, init=False, repr=False, compare=False)
     _in_flight: int = field(default=0, init=False, repr=False, compare=False)
+    _tasks: RequestTasks = field(default_factory=RequestTasks, init=False, repr=False, compare=False)
 
     def record_http_request(self, method: str, endpoint: str, status: int, duration: float) -> None:
         """Count one request.
@@ -66,6 +105,10 @@ class HttpRequests:
         """
         if not isinstance(duration, int | float) or not 0 <= duration < math.inf:
             raise MetricError(f"duration {show_value('duration', duration)}: allowed: seconds, at least 0")
+        self._record(method, endpoint, status, duration)
+        self._tasks.learn()
+
+    def _record(self, method: str, endpoint: str, status: int, duration: float) -> None:
         method = method.upper() if method.upper() in METHODS else OTHER
         shown = str(int(status)) if 100 <= status <= 599 else OTHER
         with self._lock:
@@ -82,6 +125,7 @@ class HttpRequests:
     def begins(self) -> None:
         """Count a request as in flight, until `ends`."""
         with self._lock:
+            self._begun = True
             self._in_flight += 1
 
     def ends(self, method: str, endpoint: str, status: int, duration: float, exception: str = "") -> None:
@@ -93,7 +137,7 @@ class HttpRequests:
         """
         with self._lock:
             self._in_flight -= 1
-        self.record_http_request(method, endpoint, status, duration)
+        self._record(method, endpoint, status, duration)
         if exception:
             with self._lock:
                 kinds = {kind for _, _, kind in self._raised}
@@ -117,17 +161,23 @@ class HttpRequests:
                 Sample((("method", method), ("endpoint", endpoint), ("exception", kind)), count)
                 for (method, endpoint, kind), count in self._raised.items()
             ]
-            # Where no application counts its requests, there is nothing to say about them.
-            in_flight = (Sample((), self._in_flight),) if self._counts or self._in_flight else ()
+            in_flight = self._now()
         text = "Duration of HTTP requests in seconds"
         if self.duration_sampling > 1:
             text = f"{text}, of one request in {self.duration_sampling}"
         return [
             Family("http_requests_total", "counter", "Total HTTP requests", tuple(counts)),
             Family("http_request_duration_seconds", "histogram", text, tuple(durations)),
-            Family("http_requests_in_flight", "gauge", "HTTP requests that are being answered", in_flight),
+            Family("http_requests_in_flight", "gauge", "HTTP requests that are being answered", tuple(in_flight)),
             Family("http_request_exceptions_total", "counter", "HTTP requests whose handler raised", tuple(raised)),
         ]
+
+    def _now(self) -> Iterable[Sample]:
+        """Return how many requests are in flight; nothing where no application says so, and where nobody can know."""
+        if self._begun:
+            yield Sample((), self._in_flight)
+        elif (count := self._tasks.count()) is not None:
+            yield Sample((), count)
 
     def _capped(self, endpoint: str) -> str:
         name = clean(str(endpoint), _ENDPOINT_LIMIT)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_sergas.collectors import Context, Measured, Source
-from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType
+from pytest_sergas.core.monitoring import Machine, MonitoringMetric, MonitorType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,16 @@ _ENOUGH_CPU_S = 0.1
 # The kernel counts these a second time, in user and in nice.
 _COUNTED_TWICE = ("guest", "guest_nice")
 _IDLE = ("idle", "iowait")
+# What a metric is about, by the first word of its name.
+_TYPES = {
+    "cpu": MonitorType.CPU,
+    "load1": MonitorType.CPU,
+    "load5": MonitorType.CPU,
+    "load15": MonitorType.CPU,
+    "memory": MonitorType.MEMORY,
+    "swap": MonitorType.MEMORY,
+    "network": MonitorType.NETWORK,
+}
 
 
 def create(context: Context) -> Sequence[Source]:
@@ -132,4 +142,6 @@ def _transfer() -> Iterator[MonitoringMetric]:
 def _metric(
     name: str, value: float, description: str, labels: Mapping[str, str] | None = None, *, unit: str = ""
 ) -> MonitoringMetric:
-    return MonitoringMetric(name, value, None, MonitorType.SYSTEM, labels or {}, unit, description)
+    return Machine(
+        name, value, None, _TYPES.get(name.partition("_")[0], MonitorType.SYSTEM), labels or {}, unit, description
+    )

@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sergas.config.file import PYPROJECT as PYPROJECT
 from pytest_sergas.config.file import SERGAS_TOML as SERGAS_TOML
@@ -44,6 +44,9 @@ from pytest_sergas.config.runs import TypeSettings as TypeSettings
 from pytest_sergas.config.section import DEFAULT as DEFAULT
 from pytest_sergas.config.section import Given, Reading, Section, Top, Use, read
 from pytest_sergas.errors import ConfigurationError, gathered
+
+if TYPE_CHECKING:
+    from pytest_sergas.config.program import Program
 
 Loaded = Reading[Settings]
 
@@ -94,18 +97,22 @@ class Judged(NamedTuple):
 EVERYTHING = Judged()
 
 
-def load(root: Path, *, environ: Mapping[str, str], options: Given | None = None) -> Loaded:
+def load(
+    root: Path, *, environ: Mapping[str, str], options: Given | None = None, program: Program | None = None
+) -> Loaded:
     """Read the plugin's section of the configuration in ``root``, and judge the rest.
 
     Args:
         root: the directory with ``pyproject.toml`` or ``sergas.toml``; neither needs to exist.
         environ: the environment variables.
         options: key → (what the user typed, value), for what the command line set.
+        program: what the program says that started pytest.
 
     Raises:
         ConfigurationError: listing every fault in the file, the environment and the options.
     """
-    readings = load_sections(read_file(root), ("",), environ=environ, options={"": options or {}})
+    file = read_file(root) if program is None else program.over(read_file(root))
+    readings = load_sections(file, ("",), environ=environ, options={"": options or {}})
     loaded: Loaded = readings[""]
     return loaded
 

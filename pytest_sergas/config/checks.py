@@ -63,19 +63,25 @@ class CheckSettings:
 
 @dataclass(frozen=True, slots=True)
 class ChecksSettings:
-    """The checks in force, and the seconds of those that say nothing themselves."""
+    """The checks in force, and the seconds of those that say nothing themselves.
+
+    Attributes:
+        machine: whether this machine is checked, because the configuration says nothing about checks.
+    """
 
     health_check_timeout: float = 10.0
     health_check_interval: float = 30.0
     checks: tuple[CheckSettings, ...] = ()
+    machine: bool = False
 
 
 def _settings(**values: Any) -> ChecksSettings:
+    machine = "checks" not in values
     entries: Iterable[Mapping[str, Any]] = values.pop("checks", ())
     general = ChecksSettings(**values)
     defaults = {"timeout": general.health_check_timeout, "interval": general.health_check_interval}
     checks = tuple(CheckSettings(**{**defaults, **entry}) for entry in entries)
-    return ChecksSettings(general.health_check_timeout, general.health_check_interval, checks)
+    return ChecksSettings(general.health_check_timeout, general.health_check_interval, checks, machine)
 
 
 def _written(key: str, value: Any) -> object:
@@ -92,7 +98,9 @@ CHECKS: Section[ChecksSettings] = Section(
         {
             "health_check_timeout": Key(_SECONDS, "seconds that a check may take that says nothing itself", "10"),
             "health_check_interval": Key(_SECONDS, "seconds from one run of such a check to the next", "30"),
-            "checks": Key(_checks, "what is checked: a table [[checks]] for each", '[{type = "system"}]'),
+            "checks": Key(
+                _checks, "what is checked: a table [[checks]] for each; default: this machine", '[{type = "system"}]'
+            ),
         }
     ),
     settings=_settings,

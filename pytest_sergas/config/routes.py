@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from types import MappingProxyType
 from typing import Any
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
-from pytest_sergas.core.routes import Escalation, Route, parse_matcher, read_matcher, write_matcher
+from pytest_sergas.core.routes import DEFAULT, Escalation, Route, parse_matcher, read_matcher, write_matcher
 from pytest_sergas.core.series import Matcher
 from pytest_sergas.core.silences import DAYS, Window
 from pytest_sergas.errors import ConfigurationError
@@ -49,23 +50,51 @@ class RoutesSettings:
     maintenance: tuple[Window, ...] = ()
 
 
-def routing(settings: RoutesSettings, channels: tuple[str, ...]) -> tuple[Route, ...]:
-    """Return the routes in force: those of the configuration, or one that takes everything to all ``channels``.
+def routing(settings: RoutesSettings, configured: tuple[str, ...], added: tuple[str, ...] = ()) -> tuple[Route, ...]:
+    """Return the routes in force: those of the configuration, or one that takes everything to all channels.
+
+    An added channel that no route names is notified by the default route: the last one without matchers, or one
+    behind all others.
+
+    Args:
+        configured: the names of the channels of the configuration.
+        added: the names of those that a program has added.
 
     Raises:
         ConfigurationError: a route names a channel that is not there; with every fault.
     """
+    channels = (*configured, *added)
     if not settings.routes:
         return (Route(channels=channels, cooldown_s=settings.alert_cooldown),)
     faults = [
         f"routes.{route.name}: channels = {name!r}: there is no channel of that name; {_there_are(name, channels)}"
         for route in settings.routes
-        for name in dict.fromkeys((*route.channels, *(name for step in route.escalations for name in step.channels)))
+        for name in _channels_of(route)
         if name not in channels
     ]
     if faults:
         raise ConfigurationError(tuple(faults))
-    return settings.routes
+    named = {name for route in settings.routes for name in _channels_of(route)}
+    unnamed = tuple(name for name in added if name not in named)
+    return _with_default(settings, unnamed) if unnamed else settings.routes
+
+
+def _channels_of(route: Route) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*route.channels, *(name for step in route.escalations for name in step.channels))))
+
+
+def _with_default(settings: RoutesSettings, unnamed: tuple[str, ...]) -> tuple[Route, ...]:
+    """Return the routes with the channels that none of them names in the default one."""
+    routes = list(settings.routes)
+    general = [number for number, route in enumerate(routes) if not route.matchers]
+    if not general:
+        taken = {route.name for route in routes}
+        names = chain((DEFAULT,), (f"{DEFAULT}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
+        return (*routes, Route(name, channels=unnamed, cooldown_s=settings.alert_cooldown))
+    default = routes[general[-1]]
+    routes[general[-1]] = replace(default, channels=(*default.channels, *unnamed))
+    return tuple(routes)
 
 
 def _there_are(name: str, channels: tuple[str, ...]) -> str:

@@ -45,8 +45,9 @@ class AlertRule:
         condition: takes a `MonitoringMetric` and tells whether there is something to alert about.
         level: how bad it is.
         message_template: what people read; ``{metric_value}`` and the other `FIELDS` are filled in.
-        cooldown: seconds; how often it is told again while it fires, and the least time between two times that it
-            begins to be told. The end of an alert is never delayed.
+        cooldown: seconds; how often it is repeated while it fires, and the least time between two beginnings that are
+            notified; None for what the route says, which is ``alert_cooldown`` by default. The end of an alert is
+            never delayed.
 
     Raises:
         AlertRuleError: one of them cannot be used.
@@ -56,7 +57,7 @@ class AlertRule:
     condition: Callable[[MonitoringMetric], bool]
     level: AlertLevel = AlertLevel.WARNING
     message_template: str = "{metric_name} is {metric_value}"
-    cooldown: float = 300.0
+    cooldown: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -65,7 +66,7 @@ class AlertRule:
             raise AlertRuleError(f"{self.name}: condition {show_value('condition', self.condition)}: {_CALLABLE}")
         if not isinstance(self.level, AlertLevel):
             raise AlertRuleError(f"{self.name}: level {show_value('level', self.level)}: allowed: an AlertLevel")
-        cooldown = self.cooldown
+        cooldown = 0.0 if self.cooldown is None else self.cooldown
         if isinstance(cooldown, bool) or not isinstance(cooldown, int | float) or not 0 <= cooldown <= kinds.YEAR_S:
             raise AlertRuleError(
                 f"{self.name}: cooldown {show_value('cooldown', cooldown)}: allowed: seconds, up to a year"
@@ -144,7 +145,7 @@ class Judged:
 
 
 def newly_told(
-    rule: AlertRule,
+    cooldown_s: float,
     before: Mapping[Labels, Alert],
     after: Mapping[Labels, Alert],
     told_s: Mapping[Labels, float],
@@ -156,6 +157,7 @@ def newly_told(
     repeated after each cooldown, which is told, and not new.
 
     Args:
+        cooldown_s: of the rule, in seconds.
         before, after: the rule's alerts before and after a judgement.
         told_s: of the judgement before this one.
     """
@@ -164,13 +166,13 @@ def newly_told(
     new: list[Alert] = []
     for labels, alert in after.items():
         last_s = told.get(labels, -math.inf)
-        if alert.fired is None or now.monotonic_s - last_s < rule.cooldown:
+        if alert.fired is None or now.monotonic_s - last_s < cooldown_s:
             continue
         if alert.fired.monotonic_s > last_s:
             new.append(alert)
         told[labels] = now.monotonic_s
     kept = {
-        labels: last_s for labels, last_s in told.items() if labels in after or now.monotonic_s - last_s < rule.cooldown
+        labels: last_s for labels, last_s in told.items() if labels in after or now.monotonic_s - last_s < cooldown_s
     }
     return tuple(new), kept
 
@@ -215,7 +217,7 @@ def judge(
         rule.key,
         now,
         tuple(active.values()),
-        cooldown_s=float(rule.cooldown),
+        cooldown_s=None if rule.cooldown is None else float(rule.cooldown),
         source=SOURCE,
         gone=frozenset(before.keys() - seen - active.keys()),
     )

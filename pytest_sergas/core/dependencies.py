@@ -5,6 +5,7 @@ A check that passed once is believed until a test that needs it fails; then it i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,7 @@ class Availability(StrEnum):
     AVAILABLE = "available"
     LOST = "lost"
     UNAVAILABLE = "unavailable"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class Dependency:
     """What became of a need.
 
     Attributes:
-        availability: ``lost`` is one that was there at the start, and not any more when a test failed.
-        message: the check's own.
+        availability: ``lost`` is one that was there at the start, and not any more when a test failed; ``missing`` is
+            one that no check has for a name.
+        message: the check's own; of a missing one, what to do about it, on several lines.
         waited_s: seconds until it was there, or until nobody waited any longer.
     """
 
@@ -65,6 +68,8 @@ class Dependency:
                 return f"{self.name} is available{waited}"
             case Availability.UNAVAILABLE:
                 return f"{self.name} is unavailable{waited}: {self.message}"
+            case Availability.MISSING:
+                return self.message.partition("\n")[0]
             case _:
                 return f"{self.name} became unavailable during the run: {self.message}"
 
@@ -93,6 +98,29 @@ def unknown(name: str, checks: Sequence[str]) -> str:
     else:
         hint = "there are no [[checks]] in the configuration"
     return f"dependencies = {name!r}: there is no check of that name; {hint}"
+
+
+# What a dependency is called → the kind of check that it probably is, and the option without which that does nothing.
+_LIKELY = (
+    (("sqlite",), "sqlite", 'path = "shop.db"'),
+    (("redis", "cache"), "redis", 'url = "redis://127.0.0.1:6379/0"'),
+    (("database", "db", "postgres", "pg", "sql"), "postgresql", 'url = "postgresql://shop@127.0.0.1:5432/shop"'),
+)
+_OTHERWISE = ("http", 'url = "http://127.0.0.1:8080/health"')
+
+
+def lines_to_add(name: str, file: str) -> str:
+    """Return the lines that give a dependency its check.
+
+    Args:
+        file: the configuration file; "" where there is none.
+    """
+    likely = ((kind, option) for words, kind, option in _LIKELY if any(word in name.lower() for word in words))
+    kind, option = next(likely, _OTHERWISE)
+    table = "[[tool.sergas.checks]]" if file == "pyproject.toml" else "[[checks]]"
+    lines = (table, f'type = "{kind}"', f"name = {json.dumps(name)}", option)
+    place = file if file == "pyproject.toml" else "sergas.toml"
+    return "\n".join((f"Add a check to {place}, such as:", "", *(f"    {line}" for line in lines)))
 
 
 def reason(names: Sequence[str], known: Mapping[str, Dependency]) -> str:

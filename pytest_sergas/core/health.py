@@ -7,7 +7,7 @@ A state changes by this table; from best to worst: healthy, degraded, unknown, u
     what the latest results say                            the state becomes
     ------------------------------------------------------------------------
     nothing yet                                            unknown
-    there is a first one                                   what it says
+    there is a first one, and the state is unknown         what it says
     the last ``failures`` are all worse than the state     the best of them
     the last ``successes`` are all better than the state   the worst of them
     anything else                                          what it was
@@ -115,7 +115,8 @@ class Component:
         """Return the component after one more ``result``."""
         limits = self.thresholds
         recent = (*self.recent, result.status)[-max(limits.failures, limits.successes) :]
-        status = result.status if self.latest is None else _changed(self.status, recent, limits)
+        first = self.latest is None and self.status is HealthStatus.UNKNOWN
+        status = result.status if first else _changed(self.status, recent, limits)
         return replace(self, status=status, recent=recent, latest=result)
 
 
@@ -170,7 +171,7 @@ def _reported(component: Component, cause: _Cause) -> CheckResult:
     if status is not HealthStatus.HEALTHY and cause.suspected not in {"", name}:
         return _unknown(component, f"depends on {cause.suspected}, whose latest check failed")
     if latest is None:
-        return CheckResult(name, HealthStatus.UNKNOWN, "not checked yet")
+        return CheckResult(name, status, "not checked yet")
     if latest.status is status:
         return latest
     worse = latest.status.rank > status.rank

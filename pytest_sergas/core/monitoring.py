@@ -1,6 +1,7 @@
 """What a program measures of itself: a `MonitoringMetric`, and the name under which it is exposed.
 
-The name is the type, an underscore and the metric's own name, with the type never twice:
+The name is the type, an underscore and the metric's own name, with the type never twice (`Machine` says ``system``
+whatever its type, as the specification's page does):
 
     MonitoringMetric("cpu_usage_percent", ..., MonitorType.SYSTEM)         system_cpu_usage_percent
     MonitoringMetric("system_load1", ..., MonitorType.SYSTEM)              system_load1
@@ -13,13 +14,15 @@ counter, every other one a gauge.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 from pytest_sergas.core.exposition import SUFFIXES
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.series import Labels
 from pytest_sergas.core.text import show_value
 from pytest_sergas.errors import MetricError
 
@@ -94,6 +97,60 @@ class MonitoringMetric:
         return f"{prefix}_{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Machine(MonitoringMetric):
+    """A metric of the machine: its type says which part of it, its exposed name begins with ``system_``."""
+
+    @property
+    def exported_name(self) -> str:
+        return f"{MonitorType.SYSTEM.value}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed(MonitoringMetric):
+    """A sample of a family, under the name that it is exposed with."""
+
+    @property
+    def exported_name(self) -> str:
+        return self.name
+
+
+# What a name says about its metric; the first part of it that is found decides.
+_ABOUT: Mapping[str, MonitorType] = MappingProxyType(
+    {
+        **{kind.value: kind for kind in MonitorType},
+        **dict.fromkeys(("http", "process"), MonitorType.APPLICATION),
+        **dict.fromkeys(("db", "postgresql", "postgres", "pg", "redis", "sqlite", "mysql"), MonitorType.DATABASE),
+        **dict.fromkeys(("node", "container", "disk"), MonitorType.SYSTEM),
+    }
+)
+_PARTS_OF_MACHINE = (MonitorType.CPU, MonitorType.MEMORY, MonitorType.NETWORK)
+
+
+def about(name: str) -> MonitorType:
+    """Return what a metric with this exposed ``name`` is about; what says nothing is an application's."""
+    words = name.removeprefix("sergas_").split("_")
+    found = next((_ABOUT[word] for word in words if word in _ABOUT), MonitorType.APPLICATION)
+    if found is MonitorType.SYSTEM:
+        return next((part for part in _PARTS_OF_MACHINE if part.value in words), found)
+    return found
+
+
+def metrics_of(
+    found: Mapping[str, Iterable[tuple[Labels, float]]], at_s: float, about: Callable[[str, Labels], MonitorType]
+) -> Iterator[Exposed]:
+    """Return series as metrics.
+
+    Args:
+        found: name → labels and value of each of its series; see `pytest_sergas.core.series.seen`.
+        at_s: when they were measured, in seconds since the Unix epoch.
+        about: name and labels of a series → what it is about.
+    """
+    for name, series in found.items():
+        for labels, value in series:
+            yield Exposed(name, value, at_s, about(name, labels), dict(labels))
+
+
 _LABELS = "allowed: letters, digits and _, not starting with a digit or __"
 _NUMBERS = "allowed: an int or a float, no larger than a float can be"
 
@@ -145,6 +202,16 @@ def families_of(measured: Iterable[MonitoringMetric | Family]) -> tuple[Family, 
 def _help(metric: MonitoringMetric) -> str:
     what = " ".join((metric.description or f"{metric.name.replace('_', ' ').capitalize()}").split())
     return what if metric.description or not metric.unit else f"{what} in {metric.unit}"
+
+
+def joined(families: Iterable[Family]) -> list[Family]:
+    """Return ``families`` by name, with those of one name together."""
+    found: dict[str, Family] = {}
+    for family in families:
+        earlier = found.get(family.name)
+        samples = family.samples if earlier is None else (*earlier.samples, *family.samples)
+        found[family.name] = replace(earlier or family, samples=samples)
+    return [found[name] for name in sorted(found)]
 
 
 def check(families: Iterable[Family]) -> None:

@@ -58,8 +58,13 @@ class Planned:
     external_url: str = ""
 
 
-def plan(channels: ChannelsSettings, routes: RoutesSettings, root: Path, external_url: str) -> Planned:
-    """Return what the configuration asks for.
+Added = tuple[ChannelSettings, Channel]
+
+
+def plan(
+    channels: ChannelsSettings, routes: RoutesSettings, root: Path, external_url: str, added: Sequence[Added] = ()
+) -> Planned:
+    """Return what the configuration asks for, with the channels that a program has ``added``.
 
     Raises:
         ConfigurationError: with every fault of the channels and the routes.
@@ -68,10 +73,12 @@ def plan(channels: ChannelsSettings, routes: RoutesSettings, root: Path, externa
     with gathered(faults):
         made = create(channels.channels, root)
     with gathered(faults):
-        routed = routing(routes, tuple(entry.name for entry in channels.channels))
+        configured = tuple(entry.name for entry in channels.channels)
+        routed = routing(routes, configured, tuple(entry.name for entry, _ in added))
     if faults:
         raise ConfigurationError(tuple(faults))
-    return Planned(tuple(zip(channels.channels, made, strict=True)), routed, routes.maintenance, external_url)
+    every = (*zip(channels.channels, made, strict=True), *added)
+    return Planned(every, routed, routes.maintenance, external_url)
 
 
 @dataclass(slots=True)
@@ -152,6 +159,20 @@ class Alerting:
         self._mute()
         self._route_again(self._clock())
         self._wake()
+
+    async def drain(self, timeout_s: float, *, is_last: bool) -> int:
+        """Deliver at once what groups still collect; return how many notifications could not be delivered in time.
+
+        Args:
+            timeout_s: seconds to wait for the receivers at most.
+            is_last: whether no process goes on from here; then what the caps hold back is sent as well, as summaries.
+        """
+        now = self._clock()
+        groups = self._state.groups
+        for key, group in groups.items():
+            groups[key] = replace(group, due_s=min(group.due_s, now.monotonic_s))
+        await self._settle(now, all_held=is_last)
+        return await self._outbox.drained(timeout_s)
 
     async def stop(self) -> None:
         """Deliver nothing more; what waits is delivered by the next process."""
@@ -372,7 +393,7 @@ class Alerting:
 
     # Delivering
 
-    async def _settle(self, now: Now) -> None:
+    async def _settle(self, now: Now, *, all_held: bool = False) -> None:
         """Look at what is due, write everything, and let go what has to be sent."""
         muted = self._muting.at(now.wall_s)
         receivers = self._outbox.receivers
@@ -383,7 +404,7 @@ class Alerting:
         written, self._written = self._written, {}
         for key, before in written.items():
             alert_rows.put_group(self._journal, before, self._state.groups.get(key) or replace(before, entries={}))
-        self._outbox.release_held(now)
+        self._outbox.release_held(now, all_of_it=all_held)
         fresh = self._outbox.take_fresh()  # others may add more during the commit, which is not in it
         stored = await self._journal.commit()
         self._outbox.release(fresh, stored=stored)

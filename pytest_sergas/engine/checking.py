@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -23,11 +24,13 @@ from types import MappingProxyType
 from pytest_sergas.checks import Check
 from pytest_sergas.checks.registry import create
 from pytest_sergas.checks.runner import GRACE_S, Runner
+from pytest_sergas.checks.system import Limits, SystemCheck
 from pytest_sergas.config.checks import ChecksSettings
 from pytest_sergas.core import health
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import UP, WINDOWS_S, CheckResult, Component, HealthStatus, Span, Thresholds
 from pytest_sergas.core.metrics import Family, FamilyType, Sample, with_label
+from pytest_sergas.core.monitoring import MonitorType
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import StoreError
 
@@ -36,6 +39,8 @@ LOG = logging.getLogger(__name__)
 HISTORY_S = max(WINDOWS_S.values())
 HISTORY_SPANS = 2_000  # of each component; more than one change in 20 minutes, for a month
 SAVE_S = 60.0
+MACHINE = "SystemHealthCheck"  # as in the specification's status
+MACHINE_FAILURES = 4
 _NEVER_S = float("inf")
 
 HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
@@ -52,13 +57,19 @@ HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A check, how often it runs, and what it depends on; times in seconds."""
+    """A check, how often it runs, and what it depends on; times in seconds.
+
+    Attributes:
+        initial: the state before the first result. Unknown lets the first result decide; any other state asks for as
+            many results in a row as later.
+    """
 
     check: Check
     timeout_s: float = 10.0
     interval_s: float = 30.0
     thresholds: Thresholds = field(default_factory=Thresholds)
     depends_on: tuple[str, ...] = ()
+    initial: HealthStatus = HealthStatus.UNKNOWN
 
     @property
     def max_gap_s(self) -> float:
@@ -66,8 +77,24 @@ class Planned:
         return 2 * (self.interval_s + self.timeout_s + GRACE_S)
 
 
+def machine(settings: ChecksSettings) -> Planned:
+    """Return the check of this machine that is there without any configuration.
+
+    It degrades at most, because a full disk is no reason to restart what reports it, and only after
+    `MACHINE_FAILURES` bad results in a row, because one sample says nothing about a machine.
+    """
+    limits = Limits(memory_unhealthy=math.inf, disk_unhealthy=math.inf)
+    return Planned(
+        SystemCheck(MACHINE, limits),
+        settings.health_check_timeout,
+        settings.health_check_interval,
+        Thresholds(MACHINE_FAILURES),
+        initial=HealthStatus.HEALTHY,
+    )
+
+
 def plan(settings: ChecksSettings, root: Path) -> tuple[Planned, ...]:
-    """Return the checks of the configuration.
+    """Return the checks of the configuration; where it says nothing about checks, that of the `machine`.
 
     Args:
         root: the directory that files are relative to.
@@ -75,6 +102,8 @@ def plan(settings: ChecksSettings, root: Path) -> tuple[Planned, ...]:
     Raises:
         ConfigurationError: with every fault of all of them.
     """
+    if settings.machine:
+        return (machine(settings),)
     return tuple(
         Planned(check, entry.timeout, entry.interval, Thresholds(entry.failures, entry.successes), entry.depends_on)
         for check, entry in zip(create(settings.checks, root), settings.checks, strict=True)
@@ -240,6 +269,12 @@ class Checking:
         """Return name → its stretches of one status, the oldest first."""
         return {name: tuple(watched.spans) for name, watched in self._watched.items()}
 
+    def about(self, name: str) -> MonitorType:
+        """Return what the check with this ``name`` is about."""
+        watched = self._watched.get(name)
+        kind: MonitorType = getattr(watched and watched.planned.check, "about", MonitorType.APPLICATION)
+        return kind
+
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return the metrics of the checks, with what they measured on the way."""
         del now
@@ -253,7 +288,10 @@ class Checking:
             raise ValueError(f"there is a check {name!r} already; give each a name of its own")
         runner = Runner(planned.check)
         if earlier is None:
-            watched = _Watched(planned, runner, Component(name, planned.depends_on, planned.thresholds))
+            limits, known = planned.thresholds, planned.initial is not HealthStatus.UNKNOWN
+            recent = (planned.initial,) * max(limits.failures, limits.successes) if known else ()
+            component = Component(name, planned.depends_on, limits, planned.initial, recent)
+            watched = _Watched(planned, runner, component)
         else:
             component = replace(earlier.component, depends_on=planned.depends_on, thresholds=planned.thresholds)
             watched = replace(earlier, planned=planned, runner=runner, component=component, under_way=None)

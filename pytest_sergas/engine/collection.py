@@ -74,7 +74,13 @@ class Collection:
         sources: each name once.
         clock: reads the clocks; from any thread.
         history: takes what targets had at the moment when they were scraped.
+
+    Attributes:
+        interval_s: seconds from one measurement to the next, in the place of what the sources say; None for theirs.
+            It holds for sources that begin from then on, and not for targets.
     """
+
+    interval_s: float | None = None
 
     def __init__(self, sources: Iterable[Source], *, clock: Callable[[], Now], history: History | None = None) -> None:
         self._clock = clock
@@ -174,11 +180,13 @@ class Collection:
     def _begin(self, running: _Running) -> None:
         if running.source.interval_s > 0:
             name = f"sergas collects {running.source.name}"
-            running.task = asyncio.get_running_loop().create_task(self._run(running), name=name)
+            interval_s = running.source.interval_s
+            if self.interval_s is not None and running.source.target is None:
+                interval_s = self.interval_s
+            running.task = asyncio.get_running_loop().create_task(self._run(running, interval_s), name=name)
 
-    async def _run(self, running: _Running) -> None:
+    async def _run(self, running: _Running, interval_s: float) -> None:
         """Ask a source again and again, on a grid: what takes long does not move the next time."""
-        interval_s = running.source.interval_s
         due_s = self._clock().monotonic_s
         while True:
             await self._ask(running)

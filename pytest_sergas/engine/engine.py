@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pytest_sergas import collectors
 from pytest_sergas.config.channels import ChannelsSettings
@@ -19,16 +19,20 @@ from pytest_sergas.config.routes import RoutesSettings
 from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
+from pytest_sergas.core.exposition import header, parse
+from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType, about, metrics_of
+from pytest_sergas.core.report import Report
+from pytest_sergas.core.series import Labels, seen
 from pytest_sergas.engine import alerting as alerts
 from pytest_sergas.engine import checking, clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
-from pytest_sergas.engine.gateway import Gateway, Target
-from pytest_sergas.engine.groups import Groups
+from pytest_sergas.engine.groups import Groups, Push
 from pytest_sergas.engine.history import History
 from pytest_sergas.engine.over_time import OverTime
 from pytest_sergas.engine.page import Page, Source
+from pytest_sergas.engine.python_rules import PythonRules
 from pytest_sergas.engine.rules import Rules
 from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.sampling import Sampling
@@ -45,7 +49,6 @@ class EngineSettings:
 
     Attributes:
         root: the directory that paths are relative to.
-        job, instance: under which own metrics are pushed to a gateway; the machine's name unless given.
     """
 
     root: Path
@@ -56,8 +59,6 @@ class EngineSettings:
     rules: RulesSettings = field(default_factory=RulesSettings)
     channels: ChannelsSettings = field(default_factory=ChannelsSettings)
     routes: RoutesSettings = field(default_factory=RoutesSettings)
-    job: str = "sergas"
-    instance: str = ""
 
     @property
     def store_path(self) -> Path | None:
@@ -68,13 +69,14 @@ class EngineSettings:
 class Engine:
     """The parts of the sidecar that have no HTTP in them.
 
-    `start` returns when everything is ready; `stop` may be called at any time after it, once, and returns when
-    everything that was acknowledged is durable. Both run in the event loop that the parts then use.
+    `open` makes them, and begins to deliver; `begin` starts what happens at intervals. Between the two, everything that
+    is asked for is done, and nothing else. `stop` may be called at any time after `open`, once, and returns when
+    everything that was acknowledged is durable. All run in the event loop that the parts then use.
 
     Args:
         sources: who has metrics beside the parts of the engine.
-        extend: adds to what the configuration asks for of alerting, such as channels of a program: what waits in the
-            store for a channel that is not there at the start has failed.
+        channels: those that a program has added; what waits in the store for a channel that is not there when the
+            engine is opened has failed.
     """
 
     store: Store
@@ -86,23 +88,19 @@ class Engine:
     collection: Collection
     checking: Checking
     alerting: Alerting
+    python: PythonRules
     rules: Rules
-    gateway: Gateway
     page: Page
     sources: tuple[Source, ...]
     started: Now
 
     def __init__(
-        self,
-        settings: EngineSettings,
-        sources: Sequence[Source] = (),
-        extend: Callable[[alerts.Planned], alerts.Planned] = lambda planned: planned,
+        self, settings: EngineSettings, sources: Sequence[Source] = (), channels: Iterable[alerts.Added] = ()
     ) -> None:
         self.settings = settings
-        self._extend = extend
+        self._added = list(channels)
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
-        self.id = uuid.uuid4().hex  # by which a gateway that is this process is known
         self.not_followed: tuple[str, ...] = ()  # the faults of a configuration that was not taken
 
     @property
@@ -116,9 +114,13 @@ class Engine:
             ConfigurationError: a collector, a check, a rule, a channel or a route cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
+        await self.open()
+        await self.begin()
+
+    async def open(self) -> None:
+        """Open the store and make the parts; see `start`."""
         self.started = clock.read()
-        parts = _plan(self.settings)
-        delivering = self._extend(parts.alerting)
+        parts = _plan(self.settings, self._added)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
         self.over_time = OverTime(self.history)
@@ -129,26 +131,37 @@ class Engine:
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
             self.standings = Standings(self.runs)
             self.checking = Checking(parts.checks, self.store, clock.read)
-            await self.checking.start()
-            self.alerting = Alerting(delivering, self.store, clock.read)
+            self.alerting = Alerting(parts.alerting, self.store, clock.read)
             await self.alerting.start()
         except BaseException:
             await self.store.close()
             raise
+        self.python = PythonRules(self.alerting, clock.read, self.settings.routes.alert_cooldown)
         own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking, self.alerting)
         sources: list[Source] = [*own, *self._others]
         sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
         self.rules = Rules(parts.rules, self.history, sampling, self.alerting, clock.read)
-        self.gateway = Gateway(_target(self.settings), lambda: self.page.own_text(clock.read()), self.id)
-        sources += [self.rules, self.gateway]
+        sources.append(self.rules)
         self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
         self.groups.on_change = self.rules.changed
         self.standings.summary()
+
+    async def begin(self, interval_s: float | None = None) -> None:
+        """Start what happens at intervals.
+
+        Args:
+            interval_s: seconds from one measurement to the next, for all collectors; default: what each says.
+        """
+        await self.checking.start()
+        self.collection.interval_s = interval_s
         await self.collection.start()
         await self.rules.start(self._asked)
-        self.gateway.start(self.collection.asked)
-        self._tasks.append(asyncio.create_task(self.groups.expire_for_ever(clock.read)))
+        judging = self._judge_for_ever(interval_s or self.settings.collect.interval)
+        self._tasks += [
+            asyncio.create_task(self.groups.expire_for_ever(clock.read)),
+            asyncio.create_task(judging, name="rules in Python"),
+        ]
 
     def follow(self, settings: EngineSettings) -> None:
         """Go on with other settings; what a running process cannot change stays as it is.
@@ -156,18 +169,87 @@ class Engine:
         Raises:
             ConfigurationError: a part cannot be used as it is configured; nothing has changed.
         """
-        parts = _plan(settings, self.rules.planned)
-        delivering = self._extend(parts.alerting)
+        parts = _plan(settings, self._added, self.rules.planned)
         self.collection.follow(parts.collectors)
         self.checking.follow(parts.checks)
-        self.alerting.follow(delivering)
+        self.alerting.follow(parts.alerting)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.rules.follow(parts.rules)
-        self.gateway.follow(_target(settings))
         self.collection.record()
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
         self.groups.settings = settings.groups
+
+    def add_channel(self, channel: alerts.Added) -> None:
+        """Deliver to one more channel; one that no route names is notified by the default one."""
+        settings = self.settings
+        added = [*self._added, channel]
+        self.alerting.follow(
+            alerts.plan(settings.channels, settings.routes, settings.root, settings.serve.external_url, added)
+        )
+        self._added = added
+
+    async def add_run(self, report: Report, document: bytes, groups: Iterable[Push]) -> bool:
+        """Keep a run and take its metrics, as from a run that is sent and pushed here; return whether it is new.
+
+        Args:
+            document: the CTRF document that ``report`` was read from.
+            groups: its metrics.
+
+        Raises:
+            OtherRunError, StoreError: as `Runs.add`.
+            PushRefusedError, BoundReachedError: as `Groups.push`.
+        """
+        is_new = await self.runs.add(report, document, clock.read())
+        for push in groups if is_new else ():
+            await self.groups.push(push)
+        return is_new
+
+    async def metrics(self) -> list[MonitoringMetric]:
+        """Return everything that rules can see, from what was measured last.
+
+        That is what collectors and checks have measured, HTTP requests, pushed groups, scraped targets, and the
+        engine's own metrics.
+        """
+        now = clock.read()
+        statuses = self.collection.status()
+        measured = [metric for status in statuses for metric in status.metrics]
+        names = {metric.exported_name for metric in measured}
+        own = [family for source in self.sources for family in source.families(now) if family.name not in names]
+        found = [seen(own, ()), await self._pushed(now)]
+        for source, status in zip(self.collection.sources, statuses, strict=True):
+            if source.target is not None:
+                found.append(seen(status.families, source.target))
+        for series in found:
+            measured += metrics_of(series, now.wall_s, self._about)
+        return measured
+
+    async def _pushed(self, now: Now) -> Mapping[str, list[tuple[Labels, float]]]:
+        due = self.groups.due(now)
+        texts = []
+        for name, pieces in self.groups.page.items():
+            there = [piece for path, piece in pieces.items() if path not in due]
+            if there:
+                texts += [header(name, there[0].type, "").encode(), *(piece.text for piece in there)]
+        # Beside the event loop: ten thousand groups take a moment.
+        return await asyncio.to_thread(lambda: seen(parse(b"".join(texts)), ()))
+
+    def _about(self, name: str, labels: Labels) -> MonitorType:
+        check = dict(labels).get("check") if name.startswith("sergas_") else None
+        return about(name) if check is None else self.checking.about(check)
+
+    def run(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run ``work`` beside the engine until it stops."""
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def _judge_for_ever(self, interval_s: float) -> None:
+        """Ask the rules in Python when everything was asked once, and then at every interval."""
+        await self.collection.asked()
+        await self.python.end_others()
+        while True:
+            if not self.python.is_empty:
+                await self.python.evaluate(await self.metrics())
+            await asyncio.sleep(interval_s)
 
     async def _asked(self) -> None:
         """Return when every target, collector and check has been asked once."""
@@ -185,24 +267,25 @@ class Engine:
         """Whether writes are taken."""
         return self.store.is_alive
 
-    async def stop(self) -> None:
-        """Stop what writes to the store, then close it."""
-        await self.gateway.stop()
+    async def stop(self, drain_s: float = 0.0) -> int:
+        """Stop what writes to the store, then close it; return how many notifications were not delivered.
+
+        Args:
+            drain_s: seconds to wait at most for what is to be delivered; 0 leaves it to the next process.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.collection.stop()
         await self.checking.stop()
         await self.rules.stop()
         await self.standings.stop()
+        left = 0
+        if drain_s:
+            left = await self.alerting.drain(drain_s, is_last=self.settings.store_path is None)
         await self.alerting.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
-
-
-def _target(settings: EngineSettings) -> Target:
-    """Return where own and collected metrics are pushed: under a name that a restart keeps."""
-    collect = settings.collect
-    return Target(collect.gateway, collect.interval, settings.job, settings.instance, os.environ)
+        return left
 
 
 def _retention(settings: ServeSettings) -> Retention:
@@ -219,7 +302,9 @@ class _Parts:
     collectors: tuple[collectors.Source, ...]
 
 
-def _plan(settings: EngineSettings, before: rule_files.Planned | None = None) -> _Parts:
+def _plan(
+    settings: EngineSettings, added: Sequence[alerts.Added] = (), before: rule_files.Planned | None = None
+) -> _Parts:
     """Return what the configuration asks for.
 
     Raises:
@@ -230,7 +315,7 @@ def _plan(settings: EngineSettings, before: rule_files.Planned | None = None) ->
     with gathered(faults):
         checks = checking.plan(settings.checks, root)
     with gathered(faults):
-        alerting = alerts.plan(settings.channels, settings.routes, root, url)
+        alerting = alerts.plan(settings.channels, settings.routes, root, url, added)
     with gathered(faults):
         rules = rule_files.plan(settings.rules, root, url, settings.collect.max_age, before)
     with gathered(faults):

@@ -87,6 +87,7 @@ class _Line:
     Attributes:
         held: id → what is held back, in the order of time.
         latest: labels → the id of the last that is held back about this alert.
+        retry_at_s: when the first that waits is tried again after a failure, by the monotonic clock.
     """
 
     receiver: Receiver
@@ -97,6 +98,7 @@ class _Line:
     latest: dict[Labels, int] = field(default_factory=dict)
     unreleased: int = 0
     sent_s: deque[float] = field(default_factory=deque)
+    retry_at_s: float = -inf
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     followed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -130,6 +132,7 @@ class Outbox:
         self._fresh: list[Fresh] = []
         self._next_id = 1
         self._is_running = False
+        self._attempted = asyncio.Event()
         self.on_room: Callable[[], None] = lambda: None
 
     @property
@@ -179,6 +182,20 @@ class Outbox:
         for line in self._lines.values():
             self._start(line)
 
+    async def drained(self, timeout_s: float) -> int:
+        """Wait until every receiver has taken what waits for it; return how many notifications are left.
+
+        Args:
+            timeout_s: seconds to wait at most; a line whose next attempt is later than that is not waited for.
+        """
+        end_s = self._clock().monotonic_s + timeout_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, timeout_s)):
+                while any(line.waiting and line.retry_at_s < end_s for line in self._lines.values()):
+                    self._attempted.clear()
+                    await self._attempted.wait()
+        return sum(line.traffic().waiting for line in self._lines.values())
+
     async def stop(self) -> None:
         """Send nothing more; what is under way is sent again by the next process."""
         self._is_running = False
@@ -217,10 +234,10 @@ class Outbox:
             self._count(line, now)
         return keys
 
-    def release_held(self, now: Now) -> None:
-        """Make a summary of what is held back wherever there is room for one."""
+    def release_held(self, now: Now, *, all_of_it: bool = False) -> None:
+        """Make a summary of what is held back wherever there is room for one, or ``all_of_it``."""
         for line in self._lines.values():
-            if self._summary_at(line, now) <= now.monotonic_s:
+            if (all_of_it and line.held) or self._summary_at(line, now) <= now.monotonic_s:
                 self._summarise(line, now)
 
     def next_s(self, now: Now) -> float:
@@ -317,6 +334,7 @@ class Outbox:
             line.arrived.clear()
             while line.waiting:
                 await self._attempt(line, line.waiting[0])
+                self._attempted.set()
 
     async def _attempt(self, line: _Line, item: Item) -> None:
         """Try to send ``item``, the first that waits; after a temporary failure, wait."""
@@ -333,10 +351,13 @@ class Outbox:
                 LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
                 self._write(name, item, WAITING, str(error))
                 line.followed.clear()
+                line.retry_at_s = self._clock().monotonic_s + wait_s
+                self._attempted.set()
                 await self._journal.commit()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await line.followed.wait()
+                line.retry_at_s = -inf
                 return
             self._fail(line, item, f"given up after a day: {error}")
         except FinalError as error:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Thread
 
-from pytest_sergas.core.alert_rules import PYTHON, AlertRule, Judged, judge
+from pytest_sergas.core.alert_rules import PYTHON, AlertRule, Judged, judge, newly_told
 from pytest_sergas.core.alerts import Alert, Evaluation
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.monitoring import MonitoringMetric
@@ -24,10 +24,11 @@ TIMEOUT_S = 5.0
 
 @dataclass(slots=True)
 class _Watched:
-    """A rule, when it saw its metrics, and its latest run."""
+    """A rule, when it saw its metrics, when its alerts were last notified, and its latest run."""
 
     rule: AlertRule
     seen_s: Mapping[Labels, float] = field(default_factory=dict)
+    told_s: Mapping[Labels, float] = field(default_factory=dict)
     run: Future[Judged] | None = None
 
 
@@ -37,14 +38,31 @@ class PythonRules:
     Args:
         alerting: follows what they find.
         read_clock: reads both clocks.
+        cooldown_s: of rules that have none of their own.
         timeout_s: what the conditions of one rule may take together.
+
+    Attributes:
+        faults: name of a rule → what its condition raised in its last evaluation.
     """
 
-    def __init__(self, alerting: Alerting, read_clock: Callable[[], Now], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        alerting: Alerting,
+        read_clock: Callable[[], Now],
+        cooldown_s: float = 300.0,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._alerting = alerting
         self._clock = read_clock
+        self._cooldown_s = cooldown_s
         self._timeout_s = timeout_s
         self._rules: dict[str, _Watched] = {}
+        self._turn = asyncio.Lock()
+        self.faults: dict[str, str] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._rules
 
     def add(self, rule: AlertRule) -> None:
         """Take one more rule.
@@ -67,10 +85,23 @@ class PythonRules:
         await self._alerting.end_rules(sorted(stored - {watched.rule.key for watched in self._rules.values()}))
 
     async def evaluate(self, metrics: Iterable[MonitoringMetric]) -> tuple[Alert, ...]:
-        """Ask every rule about ``metrics``; return the alerts that begin to fire."""
-        now, found = self._clock(), tuple(metrics)
-        evaluations = await asyncio.gather(*(self._evaluate(one, found, now) for one in self._rules.values()))
-        return await self._alerting.took_place(evaluations)
+        """Ask every rule about ``metrics``; return the alerts that begin to fire and are notified.
+
+        One that ends and begins again within the cooldown of its rule is among them when that is over, if it still
+        fires. Metrics that are not there this time are believed to be as they were for five minutes.
+        """
+        async with self._turn:
+            now, found, rules = self._clock(), tuple(metrics), tuple(self._rules.values())
+            before = [self._alerting.alerts_of(one.rule.key) for one in rules]
+            evaluations = await asyncio.gather(*(self._evaluate(one, found, now) for one in rules))
+            await self._alerting.took_place(evaluations)
+            new: list[Alert] = []
+            for one, earlier in zip(rules, before, strict=True):
+                after = self._alerting.alerts_of(one.rule.key)
+                cooldown_s = self._cooldown_s if one.rule.cooldown is None else one.rule.cooldown
+                fresh, one.told_s = newly_told(cooldown_s, earlier, after, one.told_s, now)
+                new += fresh
+            return tuple(new)
 
     async def _evaluate(self, watched: _Watched, metrics: tuple[MonitoringMetric, ...], now: Now) -> Evaluation:
         rule = watched.rule
@@ -84,9 +115,12 @@ class PythonRules:
         except TimeoutError:
             text = f"the condition of {rule.name} has not come back within {self._timeout_s:g} s; what was before stays"
             LOG.warning("%s", text)
+            self.faults[rule.name] = text
             return Evaluation(rule.key, now, (), error=text)
+        self.faults.pop(rule.name, None)
         for fault in judged.faults:
             LOG.warning("%s", fault)
+            self.faults[rule.name] = fault
         watched.seen_s = judged.seen_s or watched.seen_s
         return judged.evaluation
 

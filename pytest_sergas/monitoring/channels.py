@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,44 @@ class WebhookNotificationChannel(NotificationChannel):
 
     def __init__(self, url: str, name: str = "webhook", **options: Any) -> None:
         super().__init__("webhook", name, {"url": url, **options})
+
+
+class OfProgram:
+    """A channel of a program's own, awaited in the event loop that it belongs to.
+
+    That is the one in which it was added, or else the one in which the system was started. What it uses (a queue, a
+    session) may be bound to that loop. Without one, and when that one has ended, it is awaited in the engine's.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._home = running_loop()
+        self.name = channel.name
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(getattr(self._channel, "secrets", ()))
+
+    @property
+    def resend_s(self) -> float | None:
+        return getattr(self._channel, "resend_s", None)
+
+    def settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to ``loop`` from now on, unless the one before still runs."""
+        if self._home is None or not self._home.is_running():
+            self._home = loop
+
+    async def send(self, notification: Notification, *, timeout_s: float) -> str:
+        home = self._home
+        if home is None or not home.is_running() or home is asyncio.get_running_loop():
+            return await self._channel.send(notification, timeout_s=timeout_s)
+        sending = self._channel.send(notification, timeout_s=timeout_s)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sending, home))
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop in which the caller runs, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

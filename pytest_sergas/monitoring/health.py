@@ -1,8 +1,7 @@
-"""`HealthChecker` and its providers: the checks, on their own or as those of an engine that runs."""
+"""`HealthChecker` and its providers: the checks of an engine."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 from pytest_sergas.checks import Check
 from pytest_sergas.checks.python import PythonCheck
 from pytest_sergas.checks.registry import create
-from pytest_sergas.checks.runner import GRACE_S, Runner
 from pytest_sergas.config.checks import CheckSettings
-from pytest_sergas.core.health import CheckResult, Component, overall, report
+from pytest_sergas.core.health import CheckResult, Span
 from pytest_sergas.core.text import show_value
-from pytest_sergas.engine.checking import Planned
+from pytest_sergas.engine.checking import MACHINE, Planned
+from pytest_sergas.engine.engine import Engine
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.monitoring.running import Running
+from pytest_sergas.monitoring.hub import Hub
+from pytest_sergas.monitoring.settings import quiet
 
 
 class HealthCheckProvider:
@@ -32,6 +32,9 @@ class HealthCheckProvider:
         ConfigurationError: with every fault of the options, without a secret in any.
     """
 
+    # What tests call it in ``dependencies``, beside its name.
+    role = ""
+
     def __init__(self, kind: str, name: str, options: Mapping[str, object]) -> None:
         self.kind = kind
         self.name = name or type(self).__name__
@@ -43,6 +46,10 @@ class HealthCheckProvider:
         settings = CheckSettings(self.kind, name, options=self._options)
         return create((settings,), Path.cwd())[0]
 
+    def entry(self, name: str) -> dict[str, object]:
+        """Return the entry of ``[[checks]]`` that it is under a ``name``."""
+        return {**self._options, "type": self.kind, "name": name}
+
 
 class DatabaseHealthCheck(HealthCheckProvider):
     """Whether a database answers.
@@ -51,6 +58,8 @@ class DatabaseHealthCheck(HealthCheckProvider):
         connection_string: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, or ``sqlite:///FILE``.
         options: those of the check, such as ``password_file``.
     """
+
+    role = "database"
 
     def __init__(self, connection_string: str, name: str = "", **options: Any) -> None:
         scheme = urlsplit(connection_string).scheme if isinstance(connection_string, str) else ""
@@ -70,12 +79,16 @@ class DatabaseHealthCheck(HealthCheckProvider):
 class HTTPHealthCheck(HealthCheckProvider):
     """Whether an address answers as expected; the options are those of the check ``http``."""
 
+    role = "http"
+
     def __init__(self, url: str, name: str = "", **options: Any) -> None:
         super().__init__("http", name, {"url": url, **options})
 
 
 class RedisHealthCheck(HealthCheckProvider):
     """Whether a Redis answers; the options are those of the check ``redis``."""
+
+    role = "redis"
 
     def __init__(self, url: str, name: str = "", **options: Any) -> None:
         super().__init__("redis", name, {"url": url, **options})
@@ -84,80 +97,107 @@ class RedisHealthCheck(HealthCheckProvider):
 class SystemHealthCheck(HealthCheckProvider):
     """How much of this machine is in use; the options are those of the check ``system``."""
 
+    role = "system"
+
     def __init__(self, name: str = "", **options: Any) -> None:
         super().__init__("system", name, options)
 
 
 class HealthChecker:
-    """Checks components, all at the same time, each within its timeout.
+    """Checks components, all at the same time, each within its timeout; a view of an engine.
 
-    Alone, it checks when it is asked. As a part of a `ComprehensiveMonitoringSystem` that runs, its checks are those of
-    the engine, which runs them at their interval, keeps their history, and answers from the last results.
+    Alone, it checks when it is asked. As a part of a `ComprehensiveMonitoringSystem` that runs, its checks run at their
+    interval as well, and the overall health is that of the last results. Either way it keeps their history.
 
     Args:
         timeout: seconds that a check may take.
-        interval: seconds from one run to the next, in an engine.
+        interval: seconds from one run to the next, in a system that runs.
+        hub: the engine of a system whose part this is; default: one of its own.
     """
 
-    def __init__(self, timeout: float = 10.0, interval: float = 30.0) -> None:
+    def __init__(self, timeout: float = 10.0, interval: float = 30.0, *, hub: Hub | None = None) -> None:
         self._timeout_s = timeout
         self._interval_s = interval
-        self._runners: dict[str, tuple[Planned, Runner]] = {}
-        self._running: Running | None = None
+        self._hub = hub or Hub(quiet(Path.cwd()))
+        self._names = {check.name for check in self._hub.settings.checks.checks}
+        if self._hub.settings.checks.machine:
+            self._names.add(MACHINE)
+        self._providers: dict[str, object] = {}
+
+    @property
+    def providers(self) -> Mapping[str, object]:
+        """Name of the check → what was added."""
+        return dict(self._providers)
 
     def add_provider(self, provider: object) -> None:
         """Add a check: a provider, an object with ``name``, ``secrets`` and ``run``, or a function.
 
-        What a function returns decides, as for a check of the kind ``python``.
+        What a function returns decides, as for a check of the kind ``python``. It also counts as a check for tests with
+        ``dependencies`` that the system runs.
 
         Raises:
             ConfigurationError: it is none of them, or there is one of its name.
         """
         check = self._check(provider)
         planned = Planned(check, self._timeout_s, self._interval_s)
-        if (running := self._running) is not None:
-            running.ask(lambda: running.engine.checking.add(planned))
-        self._runners[check.name] = (planned, Runner(check))
+        self._hub.add(lambda engine: engine.checking.add(planned))
+        self._names.add(check.name)
+        self._providers[check.name] = provider
+
+    async def for_tests(self) -> tuple[list[dict[str, object]], dict[str, tuple[str, str]]]:
+        """Return what tests with ``dependencies`` need of the checks that were added.
+
+        Returns:
+            Entries of ``[[checks]]`` for providers, under their names and, where nothing else is called so, their
+            roles (``database``, ``redis``, ``http``, ``system``); and of all others, name → status and message now.
+        """
+        entries: dict[str, dict[str, object]] = {}
+        others: list[str] = []
+        for name, provider in self._providers.items():
+            if isinstance(provider, HealthCheckProvider):
+                entries[name] = provider.entry(name)
+            else:
+                others.append(name)
+        for provider in self._providers.values():
+            if isinstance(provider, HealthCheckProvider) and provider.role not in {*entries, *others, *self._names}:
+                entries[provider.role] = provider.entry(provider.role)
+        results = await self.check_all_health() if others else {}
+        return [*entries.values()], {name: (results[name].status.value, results[name].message) for name in others}
 
     async def check_all_health(self) -> dict[str, CheckResult]:
         """Run every check now and return name → result."""
-        if (running := self._running) is not None:
-            return await running.wait(running.engine.checking.check_all)
-        results = await asyncio.gather(*(_run(planned, runner) for planned, runner in self._runners.values()))
-        return report(Component(result.component).observe(result) for result in results)
+        return await self._hub.within(lambda engine: engine.checking.check_all())
 
     async def get_overall_health(self) -> CheckResult:
         """Return the health of the whole; its `to_dict` is the documented JSON."""
-        if (running := self._running) is not None:
-            return running.ask(running.engine.checking.overall)
-        return overall((await self.check_all_health()).values())
+        if not self._hub.has_begun:
+            await self.check_all_health()
+
+        async def overall(engine: Engine) -> CheckResult:
+            return engine.checking.overall()
+
+        return await self._hub.within(overall)
 
     def get_uptime(self) -> dict[str, Mapping[str, float]]:
-        """Return name → window (``1h``, ``24h``, ``7d``, ``30d``) → share of the observed time that it was up, 0 to 1.
+        """Return name → window (``1h``, ``24h``, ``7d``, ``30d``) → share of the observed time that it was up.
 
-        Only a system that runs observes; without one there is nothing.
+        The share is 0 to 1; what was not observed has none.
         """
-        return {} if self._running is None else self._running.ask(self._running.engine.checking.uptime)
+        return self._hub.ask(lambda engine: engine.checking.uptime())
 
-    def attach(self, running: Running) -> None:
-        """Hand the checks to an engine that has started."""
-        for planned, _ in self._runners.values():
-            running.engine.checking.add(planned)
-        self._running = running
-
-    def detach(self) -> None:
-        """Stand alone again."""
-        self._running = None
+    def get_health_history(self) -> dict[str, tuple[Span, ...]]:
+        """Return name → its stretches of one status, the oldest first."""
+        return self._hub.ask(lambda engine: engine.checking.history())
 
     def _check(self, provider: object) -> Check:
         base = str(getattr(provider, "name", "") or getattr(provider, "__qualname__", type(provider).__name__))
         if isinstance(provider, HealthCheckProvider):
             name, number = base, 1
-            while name in self._runners:
+            while name in self._names:
                 number += 1
                 name = f"{base}-{number}"
             return provider.check(name)
-        if base in self._runners:
+        if base in self._names:
             raise ConfigurationError((f"there is a health check {base!r} already; give each a name of its own",))
         if callable(getattr(provider, "run", None)) and hasattr(provider, "secrets"):
             return provider  # type: ignore[return-value]  # its run is judged by what it returns
@@ -165,11 +205,3 @@ class HealthChecker:
             return PythonCheck(base, provider)
         fault = f"health check {show_value('provider', provider)}: allowed: a provider, a function, a Check"
         raise ConfigurationError((fault,))
-
-
-async def _run(planned: Planned, runner: Runner) -> CheckResult:
-    future = asyncio.wrap_future(runner.start(planned.timeout_s))
-    try:
-        return await asyncio.wait_for(future, planned.timeout_s + GRACE_S)
-    except TimeoutError:
-        return runner.overdue()

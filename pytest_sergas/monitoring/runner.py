@@ -16,17 +16,20 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_sergas.config import load
+from pytest_sergas.config.program import RECORD, Program
 from pytest_sergas.core import kinds
 from pytest_sergas.core.ctrf_reading import from_json
 from pytest_sergas.core.records import AttemptRecord, Outcome, RunRecord, TestRecord, TestType, final_outcome
 from pytest_sergas.core.text import keep_end, printable
 from pytest_sergas.errors import ConfigurationError, SergasError
+from pytest_sergas.monitoring import covered
 from pytest_sergas.monitoring.suites import Progress, SuiteResults, TestSuite, summary
 from pytest_sergas.version import VERSION
 
@@ -39,6 +42,18 @@ _NOT_INHERITED = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WO
 _USAGE_ERROR, _NO_TESTS = 4, 5
 
 Callback = Callable[[Progress], None]
+Report = Callable[[tuple[SuiteResults, ...]], Awaitable[None]]
+
+
+class Checks(Protocol):
+    """Whose checks count for the ``dependencies`` of tests."""
+
+    async def for_tests(self) -> tuple[list[dict[str, object]], dict[str, tuple[str, str]]]:
+        """Return entries of ``[[checks]]``; and name → status and message of checks that are no such entries."""
+
+
+async def _nobody(results: tuple[SuiteResults, ...]) -> None:
+    del results
 
 
 class RunError(SergasError):
@@ -73,8 +88,21 @@ class TestRunner:
         self.retries = retries
         self.arguments = tuple(arguments)
         self._suites: dict[TestType, TestSuite] = {}
-        self._turn = asyncio.Lock()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+        self._says: Mapping[str, Any] | None = None
+        self._checker: Checks | None = None
+        self._report: Report = _nobody
         self.latest: tuple[SuiteResults, ...] = ()
+
+    def of_system(self, says: Mapping[str, Any], checker: Checks, report: Report) -> None:
+        """Become the runner of a system.
+
+        Args:
+            says: its settings of runs, which count like those of ``sergas.toml``.
+            checker: its checks, which count for ``dependencies`` of tests.
+            report: takes every run.
+        """
+        self._says, self._checker, self._report = says, checker, report
 
     def __init_subclass__(cls) -> None:
         cls.__test__ = True
@@ -116,7 +144,7 @@ class TestRunner:
         known = TestType(test_type)
         suite = self._suites.get(known) or TestSuite(known.value, known)
         results = await self._run(suite, progress)
-        self.latest = (results,)
+        await self._finish((results,))
         return results
 
     async def run_comprehensive_tests(self, progress: Callback | None = None) -> dict[str, Any]:
@@ -125,14 +153,19 @@ class TestRunner:
         Returns:
             ``summary`` (``total``, ``passed``, ``failed``, ``skipped``, ``flaky``, ``success_rate`` in percent,
             ``by_status``, ``duration`` in seconds, ``coverage`` in percent or None), ``by_type`` with the same figures
-            for each type, and ``results``: name of the suite → its `SuiteResults`.
+            for each type, and ``results``: name of the suite → its tests as in CTRF. All of it is plain data for JSON;
+            `latest` has the records.
 
         Raises:
             ConfigurationError, RunError: as `run_suite`.
         """
         suites: Sequence[TestSuite | None] = self.suites or (None,)
-        self.latest = tuple([await self._run(suite, progress) for suite in suites])
+        await self._finish(tuple([await self._run(suite, progress) for suite in suites]))
         return summary(self.latest)
+
+    async def _finish(self, results: tuple[SuiteResults, ...]) -> None:
+        self.latest = results
+        await self._report(results)
 
     def _path_faults(self, suite: TestSuite) -> tuple[str, ...]:
         faults = []
@@ -147,30 +180,48 @@ class TestRunner:
         return tuple(faults)
 
     async def _run(self, suite: TestSuite | None, progress: Callback | None) -> SuiteResults:
-        async with self._turn:
+        # One after the other in an event loop; a program may run several loops, one after the other.
+        async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if suite is not None and (faults := self._path_faults(suite)):
                 raise ConfigurationError(faults)
             with tempfile.TemporaryDirectory(prefix="sergas-run-") as directory:
-                command = self._command(suite, Path(directory))
+                program = await self._program()
+                program.write(Path(directory))
+                command = self._command(suite, Path(directory), program)
                 return await _Run(suite, command, Path(directory), self.root).run(progress)
 
-    def _command(self, suite: TestSuite | None, directory: Path) -> list[str]:
+    async def _program(self) -> Program:
+        """Return what pytest is to lay over the configuration that it finds."""
+        if self._says is None or self._checker is None:
+            return Program()
+        # As general settings, which those of a type come before, and not as options, which come before these.
+        general = {"timeout": self.timeout, "retries": self.retries}
+        says = {**self._says, **{key: value for key, value in general.items() if value is not None}}
+        entries, found = await self._checker.for_tests()
+        configured = self._says.get("checks", ())
+        names = {entry["name"] for entry in entries}
+        checks = [entry for entry in configured if entry.get("name", entry.get("type")) not in names]
+        runs = {key: value for key, value in says.items() if key != "checks"}
+        return Program(runs, (*checks, *entries), found)
+
+    def _command(self, suite: TestSuite | None, directory: Path, program: Program) -> list[str]:
         command = [sys.executable, "-m", "pytest", "-p", "pytest_sergas.plugin.progress"]
-        command.append(f"--sergas-ctrf={directory / 'run.ctrf.json'}")
-        timeout = suite.timeout if suite is not None and suite.timeout is not None else self.timeout
-        retries = suite.retries if suite is not None and suite.retries is not None else self.retries
+        command.append(f"--sergas-program={directory}")
+        of_all = (None, None) if self._says is not None else (self.timeout, self.retries)
+        timeout = suite.timeout if suite is not None and suite.timeout is not None else of_all[0]
+        retries = suite.retries if suite is not None and suite.retries is not None else of_all[1]
         command += [] if timeout is None else [f"--timeout={timeout:g}"]
         command += [] if retries is None else [f"--reruns={retries}"]
         workers = self.max_workers if suite is None else min(suite.max_workers or self.max_workers, self.max_workers)
         command += ["-n", str(workers)] if workers > 1 and (suite is None or suite.parallel) else ["-n", "0"]
         if suite is not None:
-            command += ["-m", self._marker(suite.test_type)]
+            command += ["-m", self._marker(suite.test_type, program)]
             command += [word for source in suite.coverage for word in (f"--cov={source}",)]
             command += [f"--cov-report=json:{directory / 'coverage.json'}"] if suite.coverage else []
         return [*command, *self.arguments, *(str(path) for path in (suite.paths if suite is not None else ()))]
 
-    def _marker(self, test_type: TestType) -> str:
-        table = load(self.root, environ=os.environ).settings.types[test_type]
+    def _marker(self, test_type: TestType, program: Program) -> str:
+        table = load(self.root, environ=os.environ, program=program).settings.types[test_type]
         if not table.enabled:
             fault = f"types.{test_type.value} = false: the type is disabled here, so that it has no tests to run"
             raise ConfigurationError((fault,))
@@ -288,9 +339,9 @@ class _Run:
         output = _tail(self._directory / "output")
         if status == _USAGE_ERROR:
             raise RunError(f"pytest could not begin (exit status {status}):\n{keep_last_lines(output, 20)}")
-        file = self._directory / "run.ctrf.json"
+        file = self._directory / RECORD
         run = from_json(file.read_bytes()) if file.exists() else self._unwritten(status)
-        return SuiteResults(self._suite, run, _covered(self._directory / "coverage.json"), output)
+        return SuiteResults(self._suite, run, covered.read(self._directory / "coverage.json"), output)
 
     def _unwritten(self, status: int) -> RunRecord:
         """Return what is known of a run whose process did not live to write it."""
@@ -354,10 +405,3 @@ def _tail(file: Path) -> str:
 def keep_last_lines(text: str, number: int) -> str:
     """Return the last lines of ``text``, each of at most 200 columns."""
     return "\n".join(keep_end(line, 200) for line in text.strip().splitlines()[-number:])
-
-
-def _covered(file: Path) -> float | None:
-    try:
-        return float(json.loads(file.read_text("utf-8"))["totals"]["percent_covered"])
-    except (FileNotFoundError, ValueError, KeyError):  # not measured, or cut off with the process
-        return None

@@ -8,21 +8,26 @@ Those of the specification are among them: ``max_test_workers``, ``test_timeout`
     sidecar_url    where everything is forwarded to
     root           the directory that paths are relative to; default: the current one
 
-A key that is None or an empty text is not set, and neither is an ``smtp`` without a host. As for the sidecar, the
-environment decides before the dictionary (``SLACK_WEBHOOK_URL`` and the others).
+A key that is None is not set, and neither is an ``smtp`` without a host. As for the sidecar, the environment decides
+before the dictionary (``SLACK_WEBHOOK_URL`` and the others).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pytest_sergas.config import find, load_sections
+from pytest_sergas import collectors
+from pytest_sergas.config import Judged, find, load_sections
+from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import ConfigFile
+from pytest_sergas.config.program import runs_of
+from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.runs import Settings
-from pytest_sergas.config.serve import MEMORY
+from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core import address, kinds
 from pytest_sergas.engine.engine import EngineSettings
 from pytest_sergas.errors import ConfigurationError
@@ -38,11 +43,13 @@ class SystemSettings:
 
     Attributes:
         runs: what tests are run with.
+        for_pytest: the same as it is written, with the checks, for the pytest of such a run.
         sidecar_url: where everything is forwarded to; "" for an engine that speaks for itself.
     """
 
     engine: EngineSettings
     runs: Settings
+    for_pytest: Mapping[str, Any] = field(repr=False)
     sidecar_url: str = field(repr=False)
 
 
@@ -52,9 +59,9 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     Raises:
         ConfigurationError: with every fault, and without a secret in any.
     """
-    given = {key: value for key, value in config.items() if _is_set(value)}
+    given = {key: value for key, value in config.items() if value is not None}
     if isinstance(smtp := given.get("smtp"), Mapping):
-        given["smtp"] = {key: value for key, value in smtp.items() if _is_set(value)}
+        given["smtp"] = {key: value for key, value in smtp.items() if value is not None}
         if not given["smtp"].get("host"):
             del given["smtp"]
     faults: list[str] = []
@@ -65,20 +72,28 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     engine, runs = EngineSettings(root), Settings()
     faults += _unknown(table)
     try:
-        readings = load_sections(ConfigFile(root, _NAME, (), table), ("", *_PARTS), environ=environ)
+        readings = load_sections(
+            ConfigFile(root, _NAME, (), table), ("", *_PARTS), environ=environ, judged=Judged(channels=False)
+        )
     except ConfigurationError as error:
         faults += error.faults
     else:
+        engine = EngineSettings(root, **{name: readings[name].settings for name in _PARTS})
         runs = readings[""].settings
-        engine = EngineSettings(root, **{name: readings[name].settings for name in _PARTS}, job=runs.project)
     if faults:
         raise ConfigurationError(tuple(faults))
-    return SystemSettings(replace(engine, serve=replace(engine.serve, store=store)), runs, sidecar_url)
+    for_pytest = {**runs_of(table, root), "checks": given.get("checks", ())}
+    return SystemSettings(replace(engine, serve=replace(engine.serve, store=store)), runs, for_pytest, sidecar_url)
 
 
-def _is_set(value: object) -> bool:
-    """Whether a value is one: what comes from a variable that is not set, or is empty, is none."""
-    return value is not None and not (isinstance(value, str) and not value.strip())
+def quiet(root: Path, **parts: Any) -> EngineSettings:
+    """Return the settings of an engine that does by itself only what ``parts``, section → settings, say."""
+    names = tuple(entry.name for entry in entry_points(group=collectors.GROUP))
+    rules = RulesSettings(ready_made=())
+    engine = EngineSettings(
+        root, collect=CollectSettings(disabled=names), rules=rules, serve=ServeSettings(store=MEMORY)
+    )
+    return replace(engine, **parts)
 
 
 def _unknown(table: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any, overload
 
 from pytest_sergas.core import kinds
+from pytest_sergas.core.ctrf import to_json
 from pytest_sergas.core.records import FAILURES, Outcome, RunRecord, TestRecord, TestType
 from pytest_sergas.core.summary import summarise
 from pytest_sergas.core.text import show_value
 from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.monitoring.covered import Covered, union
 
 TestResult = TestRecord
 TestStatus = Outcome
@@ -99,15 +102,25 @@ class SuiteResults(Sequence[TestRecord]):
 
     Attributes:
         run: with everything that is known of it; `run.stopped` says why it ended early.
-        coverage_percent: of the lines that coverage was asked for; None where it was not, or got lost with a process
-            that died.
+        covered: what was covered of the code that coverage was asked for; None where it was not, or got lost with a
+            process that died.
         output: the end of what pytest printed.
     """
 
     suite: TestSuite | None
     run: RunRecord
-    coverage_percent: float | None = None
+    covered: Covered | None = None
     output: str = ""
+
+    @property
+    def name(self) -> str:
+        """The suite's, or ``all`` for all tests."""
+        return self.suite.name if self.suite else "all"
+
+    @property
+    def coverage_percent(self) -> float | None:
+        """Percent of the code that was covered, as coverage.py counts it; None where that is not known."""
+        return None if self.covered is None else self.covered.percent
 
     @property
     def succeeded(self) -> bool:
@@ -131,7 +144,7 @@ def summary(results: Iterable[SuiteResults]) -> dict[str, Any]:
     """Return the figures of several runs for JSON, in the documented form.
 
     ``success_rate`` is percent of the tests that succeeded or failed, 0.0 where none did either. ``coverage`` is the
-    mean of the suites that measured it, or None.
+    percent of the code that any of the suites covered, or None. ``results`` are the tests of each suite, as in CTRF.
     """
     runs = list(results)
     tests = [test for one in runs for test in one]
@@ -142,16 +155,16 @@ def summary(results: Iterable[SuiteResults]) -> dict[str, Any]:
     }
     failed = sum(counts[outcome] for outcome in FAILURES)
     judged = failed + sum(counts[outcome] for outcome in _SUCCEEDED)
-    covered = [one.coverage_percent for one in runs if one.coverage_percent is not None]
+    covered = union(one.covered for one in runs)
     return {
         "summary": {
             **_figures(counts, 100.0 * (judged - failed) / judged if judged else 0.0),
             "duration": sum(one.run.finished_s - one.run.started_s for one in runs),
-            "coverage": sum(covered) / len(covered) if covered else None,
+            "coverage": None if covered is None else covered.percent,
             "stopped": [one.run.stopped for one in runs if one.run.stopped],
         },
         "by_type": types,
-        "results": {one.suite.name if one.suite else "all": one for one in runs},
+        "results": {one.name: json.loads(to_json(one.run))["results"]["tests"] for one in runs},
     }
 
 

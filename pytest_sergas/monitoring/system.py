@@ -1,4 +1,4 @@
-"""`ComprehensiveMonitoringSystem`: the sidecar's engine in the caller's event loop, and a runner of tests beside it.
+"""`ComprehensiveMonitoringSystem`: the sidecar's engine in a program, and a runner of tests beside it.
 
 It opens no port, and stores in memory unless it is given a store. With ``sidecar_url`` it forwards its metrics and its
 runs to a sidecar instead, where rules and channels are, so that ten workers of one application do not alert ten times.
@@ -8,34 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import socket
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
-from pytest_sergas.core import ctrf, kinds
+from pytest_sergas.channels.registry import create
+from pytest_sergas.config.channels import ChannelsSettings
+from pytest_sergas.config.routes import RoutesSettings
+from pytest_sergas.config.rules import RulesSettings
+from pytest_sergas.core import kinds
 from pytest_sergas.core.alert_rules import AlertRule
-from pytest_sergas.core.records import RunRecord
-from pytest_sergas.core.report import read_report
-from pytest_sergas.core.text import redact_url
-from pytest_sergas.engine import alerting, clock, overview
+from pytest_sergas.engine import clock, overview, rule_files
 from pytest_sergas.engine.engine import Engine, EngineSettings
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.monitoring.alerts import AlertManager
-from pytest_sergas.monitoring.health import HealthChecker, SystemHealthCheck
-from pytest_sergas.monitoring.metrics import HTTP_REQUESTS, MetricsCollector
+from pytest_sergas.monitoring.channels import OfProgram
+from pytest_sergas.monitoring.forwarding import forward_for_ever
+from pytest_sergas.monitoring.health import HealthChecker
+from pytest_sergas.monitoring.hub import Hub
+from pytest_sergas.monitoring.metrics import MetricsCollector, without_requests
+from pytest_sergas.monitoring.reporting import Reported, report
 from pytest_sergas.monitoring.runner import Callback, TestRunner
-from pytest_sergas.monitoring.running import Running
 from pytest_sergas.monitoring.settings import read
 from pytest_sergas.monitoring.suites import SuiteResults
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _WORKERS = 4
 _INTERVAL = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
@@ -44,20 +47,28 @@ _INTERVAL = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 class ComprehensiveMonitoringSystem:
     """Metrics, health, alerts and test runs of one program.
 
-    Start and stop it in one event loop, as often as you like. Everything else may be called from any thread, and before
-    the start: then what is added is there when it starts.
+    The engine runs on a thread of its own from its first use on; `start_monitoring` starts what happens at intervals.
+    Every method may be called from any thread, and in any event loop.
 
     Args:
         config: see `pytest_sergas.monitoring.settings`; None for all defaults.
 
     Raises:
-        ConfigurationError: with every fault of ``config``, and without a secret in any.
+        ConfigurationError: with every fault of ``config``, and without a secret in any. Whether the channels exist that
+            routes name is judged at the start, when those of the program are there.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         self._settings = read(config or {}, os.environ)
         settings, runs = self._settings.engine, self._settings.runs
-        forwarding = (f"--sergas-sidecar={self._settings.sidecar_url}",) if self._settings.sidecar_url else ()
+        _judge(settings)
+        forwards = bool(self._settings.sidecar_url)
+        self._hub = Hub(_of_engine(settings, forwards=forwards), delivers=not forwards)
+        self.metrics_collector = MetricsCollector(settings.collect, settings.root, hub=self._hub)
+        self.alert_manager = AlertManager(settings.channels.max_alerts_per_minute, hub=self._hub)
+        checks = settings.checks
+        self.health_checker = HealthChecker(checks.health_check_timeout, checks.health_check_interval, hub=self._hub)
+        forwarding = (f"--sergas-sidecar={self._settings.sidecar_url}",) if forwards else ()
         self.test_runner = TestRunner(
             runs.max_workers or _WORKERS,
             root=settings.root,
@@ -65,20 +76,14 @@ class ComprehensiveMonitoringSystem:
             retries=runs.retries,
             arguments=forwarding,
         )
-        self.metrics_collector = MetricsCollector(settings.collect, settings.root)
-        self.alert_manager = AlertManager(settings.channels.max_alerts_per_minute)
-        checks = settings.checks
-        self.health_checker = HealthChecker(checks.health_check_timeout, checks.health_check_interval)
-        self.health_checker.add_provider(SystemHealthCheck())
-        alerting.plan(settings.channels, settings.routes, settings.root, settings.serve.external_url)  # judged at once
-        self._running: Running | None = None
+        self.test_runner.of_system(self._settings.for_pytest, self.health_checker, self._report)
+        self._waiting: list[Reported] = []
         self._starting = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_running(self) -> bool:
         """Whether it has been started and not stopped."""
-        return self._running is not None
+        return self._hub.has_begun
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -88,55 +93,58 @@ class ComprehensiveMonitoringSystem:
 
     @property
     def engine(self) -> Engine:
-        """The engine that runs.
+        """The engine that runs, on a thread of its own: see `within`.
 
         Raises:
             RuntimeError: none does.
         """
-        if self._running is None:
+        engine = self._hub.engine
+        if engine is None or not self._hub.has_begun:
             raise RuntimeError("the monitoring does not run; await start_monitoring() first")
-        return self._running.engine
+        return engine
+
+    async def within(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Await what ``work`` returns in the event loop of the engine."""
+        return await self._hub.within(work)
 
     async def start_monitoring(self, interval: float | None = None) -> None:
         """Start, and return when everything is ready; while it runs, nothing happens.
 
         Args:
-            interval: seconds from one measurement to the next; default: ``monitoring_interval``.
+            interval: seconds from one measurement to the next, of all collectors; default: ``monitoring_interval``.
 
         Raises:
             ConfigurationError: something cannot be used as it is configured.
             StoreError: the store cannot be used.
         """
         async with self._starting:
-            if self._running is not None:
+            if self._hub.has_begun:
                 LOG.info("the monitoring runs already")
                 return
-            settings = self._engine_settings(interval)
-            forwards = bool(self._settings.sidecar_url)
-            engine = Engine(settings) if forwards else Engine(settings, extend=self.alert_manager.extend)
-            await engine.start()
-            running = Running(engine)
-            try:
-                self._attach(running)
-            except BaseException:
-                self._detach()
-                await engine.stop()
-                raise
-            self._running = running
-            work = self._forward_for_ever if forwards else self._judge_for_ever
-            self._tasks = [asyncio.create_task(work(engine, settings.collect.interval), name="sergas monitoring")]
+            interval_s = _checked(interval)
+            for channel in self._hub.added_channels:
+                if isinstance(channel, OfProgram):
+                    channel.settle(asyncio.get_running_loop())
+            await self._hub.begin(interval_s)
+            if self._settings.engine.store_path is not None:
+                self.alert_manager.forget()
+            if self._settings.sidecar_url:
+                job = self._settings.runs.project or Path(self._settings.engine.root).name or "monitoring"
+                every_s = interval_s or self._settings.engine.collect.interval
+                await self._hub.within(partial(forward_for_ever, self._settings.sidecar_url, job, every_s))
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                await self._hub.within(one.add)
 
     async def stop_monitoring(self) -> None:
-        """Stop, and return when everything is stored; before a start, nothing happens."""
+        """Stop, and return when everything is stored; before a start, nothing happens.
+
+        What is to be delivered is delivered before, if that takes no longer than 5 seconds.
+        """
         async with self._starting:
-            running, self._running = self._running, None
-            if running is None:
-                return
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._detach()
-            await running.engine.stop()
+            if self._hub.has_begun:
+                await asyncio.to_thread(self.alert_manager.remember)
+                await self._hub.close()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -149,17 +157,14 @@ class ComprehensiveMonitoringSystem:
             await self.stop_monitoring()
 
     async def run_comprehensive_tests(self, progress: Callback | None = None) -> dict[str, Any]:
-        """Run all registered suites, or every test; `get_system_status` shows them from then on.
+        """Run all registered suites, or every test, as one run that is judged, notified and kept as a pushed one.
+
+        Before a start, that is done when it starts.
 
         Returns, raises:
             As `TestRunner.run_comprehensive_tests`.
         """
-        found = await self.test_runner.run_comprehensive_tests(progress)
-        if (running := self._running) is not None:
-            document = ctrf.to_json(_one_run(list(self.test_runner.latest)))
-            report = read_report(json.loads(document))
-            await running.wait(lambda: running.engine.runs.add(report, document, clock.read()))
-        return found
+        return await self.test_runner.run_comprehensive_tests(progress)
 
     async def get_system_status(self) -> dict[str, Any]:
         """Return everything at a glance, in the documented form.
@@ -167,9 +172,8 @@ class ComprehensiveMonitoringSystem:
         Raises:
             RuntimeError: it does not run.
         """
-        engine = self.engine
-        assert self._running is not None  # noqa: S101  engine has said so
-        return await self._running.wait(lambda: overview.document(engine, clock.read()))
+        _ = self.engine
+        return await self._hub.within(lambda engine: overview.document(engine, clock.read()))
 
     def add_custom_metric_collector(self, collector: object) -> None:
         """Add a function that returns a list of `MonitoringMetric`; one that blocks costs only its own metrics.
@@ -187,68 +191,35 @@ class ComprehensiveMonitoringSystem:
         """
         self.alert_manager.add_rule(rule)
 
-    def _engine_settings(self, interval: float | None) -> EngineSettings:
-        settings = self._settings.engine
-        collect = settings.collect
-        if interval is not None:
-            try:
-                collect = replace(collect, interval=_INTERVAL(interval))
-            except kinds.NotAllowed as wrong:
-                raise ConfigurationError((f"start_monitoring: interval = {interval!r}: {wrong}",)) from None
-        # Requests are recorded by the collector that the application has had since before the start.
-        return replace(settings, collect=replace(collect, disabled=(*collect.disabled, HTTP_REQUESTS)))
-
-    def _attach(self, running: Running) -> None:
-        self.health_checker.attach(running)
-        self.metrics_collector.attach(running)
-        if not self._settings.sidecar_url:
-            self.alert_manager.attach(running)
-
-    def _detach(self) -> None:
-        for part in (self.alert_manager, self.metrics_collector, self.health_checker):
-            part.detach()
-
-    async def _judge_for_ever(self, engine: Engine, interval_s: float) -> None:
-        """Judge what was measured, at once and then at every interval; until then, rules of before may be added."""
-        await engine.collection.collect()
-        await self.alert_manager.end_others()
-        while True:
-            metrics = [metric for status in engine.collection.status() for metric in status.metrics]
-            await self.alert_manager.evaluate_in_engine(metrics)
-            await asyncio.sleep(interval_s)
-
-    async def _forward_for_ever(self, engine: Engine, interval_s: float) -> None:
-        """Push the page to the sidecar, as a group of this process, which is forgotten there when it ends."""
-        import httpx2
-
-        instance = quote(f"{socket.gethostname()}:{os.getpid()}", safe="")
-        job = quote(self._settings.runs.project or Path(self._settings.engine.root).name or "monitoring", safe="")
-        url = f"{self._settings.sidecar_url.rstrip('/')}/metrics/job/{job}/instance/{instance}"
-        headers = {"Sergas-TTL": f"{max(3 * interval_s, 1.0):g}"}
-        failing = False
-        await engine.collection.collect()
-        async with httpx2.AsyncClient(timeout=min(interval_s, 10.0), trust_env=False) as client:
-            while True:
-                page = self.metrics_collector.get_prometheus_metrics()
-                try:
-                    (await client.put(url, content=page.encode(), headers=headers)).raise_for_status()
-                    failing = False
-                except httpx2.HTTPError as error:
-                    if not failing:
-                        LOG.warning("%s takes no metrics: %s", redact_url(url), redact_url(str(error)))
-                    failing = True
-                await asyncio.sleep(interval_s)
+    async def _report(self, results: tuple[SuiteResults, ...]) -> None:
+        """Keep a run as one that was sent and pushed here."""
+        reported = report(results, self._settings.runs)
+        if self._hub.has_begun:
+            await self._hub.within(reported.add)
+        else:
+            self._waiting.append(reported)
 
 
-def _one_run(results: list[SuiteResults]) -> RunRecord:
-    """Return the runs of several suites as one, for the status."""
-    runs = [result.run for result in results]
-    return replace(
-        runs[0],
-        run_id=uuid.uuid4().hex,
-        started_s=min(run.started_s for run in runs),
-        finished_s=max(run.finished_s for run in runs),
-        tests=tuple(test for run in runs for test in run.tests),
-        exit_status=max(run.exit_status for run in runs),
-        collected=sum(run.collected for run in runs),
-    )
+def _checked(interval: float | None) -> float | None:
+    try:
+        return None if interval is None else float(_INTERVAL(interval))
+    except kinds.NotAllowed as wrong:
+        raise ConfigurationError((f"start_monitoring: interval = {interval!r}: {wrong}",)) from None
+
+
+def _judge(settings: EngineSettings) -> None:
+    """Judge what can be judged before the program has added its channels.
+
+    Raises:
+        ConfigurationError: a channel or a rule cannot be used as it is configured.
+    """
+    create(settings.channels.channels, settings.root)
+    rule_files.plan(settings.rules, settings.root, settings.serve.external_url, settings.collect.max_age)
+
+
+def _of_engine(settings: EngineSettings, *, forwards: bool) -> EngineSettings:
+    """Return the settings of the system's engine; one that forwards leaves rules and channels to the sidecar."""
+    settings = replace(settings, collect=without_requests(settings.collect))
+    if not forwards:
+        return settings
+    return replace(settings, rules=RulesSettings(ready_made=()), channels=ChannelsSettings(), routes=RoutesSettings())

@@ -20,19 +20,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sergas.checks.once import Once
 from pytest_sergas.config.checks import CheckSettings, ChecksSettings
 from pytest_sergas.core.ci import is_ci
-from pytest_sergas.core.dependencies import Availability, Dependency, Need, needs, reason, unknown
-from pytest_sergas.core.health import UP
+from pytest_sergas.core.dependencies import Availability, Dependency, Need, lines_to_add, needs, reason, unknown
+from pytest_sergas.core.health import UP, HealthStatus
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.exchange import write_at_once
 from pytest_sergas.plugin.foreign import skipped_at_item
 from pytest_sergas.plugin.types import TYPED
+
+if TYPE_CHECKING:
+    from pytest_sergas.config.file import ConfigFile
+    from pytest_sergas.config.program import Program
 
 NAME = "sergas-dependencies"
 _FILE = "dependencies.json"
@@ -44,31 +49,34 @@ _REST = 10
 Known = Mapping[str, Dependency]
 
 
-def settings(root: Path) -> tuple[CheckSettings, ...]:
-    """Return the checks of the configuration in ``root``.
+def configured(config: pytest.Config) -> tuple[ConfigFile, Program]:
+    """Return the configuration file of the run, and what the program says that started it."""
+    from pytest_sergas.config.file import read_file
+    from pytest_sergas.config.program import Program
+
+    program = Program.read(config.getoption("sergas_program", None))
+    return program.over(read_file(config.rootpath)), program
+
+
+def settings(file: ConfigFile) -> tuple[CheckSettings, ...]:
+    """Return the checks of the configuration in ``file``.
 
     Raises:
         ConfigurationError: they cannot be used.
     """
     from pytest_sergas.config import load_sections
-    from pytest_sergas.config.file import read_file
 
-    found: ChecksSettings = load_sections(read_file(root), ("checks",), environ=os.environ)["checks"].settings
+    found: ChecksSettings = load_sections(file, ("checks",), environ=os.environ)["checks"].settings
     return found.checks
 
 
-def faults(items: Iterable[pytest.Item], root: Path) -> list[str]:
-    """Return a line for each dependency that no check has for a name, once for each name."""
+def faults(config: pytest.Config) -> list[str]:
+    """Return why the checks of the configuration cannot be used; a test whose check is missing fails alone."""
     try:
-        known = [entry.name for entry in settings(root)]
+        settings(configured(config)[0])
     except ConfigurationError as error:
         return list(error.faults)
-    found: dict[str, str] = {}
-    for item in items:
-        for name in _needed(item):
-            if name not in known:
-                found.setdefault(name, f"{item.nodeid}: {unknown(name, known)}")
-    return list(found.values())
+    return []
 
 
 def needed_by(items: Iterable[pytest.Item]) -> dict[str, tuple[str, ...]]:
@@ -149,12 +157,18 @@ class Dependencies:
             pytest.UsageError: a check cannot be used as it is configured.
         """
         root = self._config.rootpath
+        file, program = configured(self._config)
         try:
-            self._checks = Once(settings(root), root, [need.name for need in self._wanted])
+            entries = settings(file)
+            self._checks = Once(entries, root, [need.name for need in self._wanted])
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
+        names = [entry.name for entry in entries]
+        waiting = [need for need in self._wanted if need.name in names]
+        for need in self._wanted:
+            if need.name not in names:
+                self.known[need.name] = _unchecked(need, names, program, file)
         started_s = time.monotonic()
-        waiting = list(self._wanted)
         while waiting:
             waiting = self._look(self._checks, waiting, started_s)
             if waiting:
@@ -184,7 +198,8 @@ class Dependencies:
 
     def _look_again(self, names: Sequence[str]) -> None:
         """Find out whether what was there is still there: two results in a row say that it is not."""
-        names = [name for name in names if name in self.known and self.known[name].is_there]
+        checked = self._checks.names if self._checks is not None else ()
+        names = [name for name in names if name in checked and name in self.known and self.known[name].is_there]
         began_s = time.monotonic()
         if self._checks is None or not names or began_s < self._rests_until_s:
             return
@@ -211,6 +226,16 @@ class Dependencies:
     def _leave(self) -> None:
         if self._file is not None:
             write_at_once(self._file, json.dumps([asdict(one) for one in self.known.values()]))
+
+
+def _unchecked(need: Need, names: Sequence[str], program: Program, file: ConfigFile) -> Dependency:
+    """Return what is known of a dependency that no check of the configuration has for a name."""
+    if need.name in program.found:
+        status, message = program.found[need.name]
+        there = Availability.AVAILABLE if HealthStatus(status) in UP else Availability.UNAVAILABLE
+        return Dependency(need.name, there, message, need.types)
+    text = f"{unknown(need.name, [*names, *program.found])}\n{lines_to_add(need.name, file.name)}"
+    return Dependency(need.name, Availability.MISSING, text, need.types)
 
 
 class _First:
@@ -243,8 +268,14 @@ class Guard:
         names = _needed(item)
         if not names:
             return
-        if why := reason(names, self._known()):
+        known = self._known()
+        if why := reason(names, known):
             policy = item.stash[TYPED].policy
+            missing = [known[name] for name in names if name in known]
+            missing = [one for one in missing if one.availability is Availability.MISSING]
+            if missing:  # a mistake in the tests or the configuration, wherever they run
+                item.add_marker(pytest.mark.flaky(reruns=0, condition=False), append=False)
+                pytest.fail("\n".join(one.message for one in missing), pytrace=False)
             if (policy.on_unavailable or self._otherwise) == "skip":
                 raise skipped_at_item(item.config)(why)
             # To repeat it would change nothing.

@@ -10,6 +10,7 @@ lines go into the pipe whose descriptor `VARIABLE` names. So who started pytest 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from typing import Any
@@ -22,6 +23,11 @@ from pytest_sergas.plugin.recorder import NOT_CALLED
 from pytest_sergas.plugin.role import is_worker
 
 VARIABLE = "SERGAS_PROGRESS"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # A directory of the program that started pytest: what it lays over the configuration, and where it reads the run.
+    parser.addoption("--sergas-program", metavar="DIR", default=None, help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -208,8 +208,13 @@ def load(config: pytest.Config) -> Loaded:
         from pytest_sergas.config import load
         from pytest_sergas.errors import ConfigurationError
 
+        given, program = options.given(config), None
+        if directory := config.getoption("sergas_program", None):
+            from pytest_sergas.config.program import Program
+
+            program = Program.read(directory)
         try:
-            config.stash[LOADED] = load(config.rootpath, environ=os.environ, options=options.given(config))
+            config.stash[LOADED] = load(config.rootpath, environ=os.environ, options=given, program=program)
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[LOADED]
@@ -222,6 +227,7 @@ def asked(config: pytest.Config) -> bool:
         or options.given(config)
         or os.environ.get("PROMETHEUS_GATEWAY")
         or config.getoption("sergas_shard")
+        or config.getoption("sergas_program", None)
         or config.getoption("sergas_detect_flaky")
         or (config.rootpath / "sergas-quarantine.toml").exists()
     )

@@ -60,6 +60,7 @@ class Context:
         junit_prefix: what pytest puts before its class names there.
         sources: key of the settings → the place that decided on it.
         cache: a directory of ours in pytest's cache, or None where it is off.
+        record: the CTRF file in which the program that started pytest reads the run, or None.
     """
 
     settings: Settings
@@ -70,6 +71,7 @@ class Context:
     junit_prefix: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = None
+    record: Path | None = None
 
     def named(self, key: str) -> str:
         """Return how a fault names a key, so that its reader knows where to look: ``push (environment ...)``."""

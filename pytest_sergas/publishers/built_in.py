@@ -15,7 +15,7 @@ def terminal(context: Context) -> Publisher | None:
 
 
 def ctrf(context: Context) -> Publisher | None:
-    if not context.settings.ctrf:
+    if not context.settings.ctrf and context.record is None:
         return None
     from pytest_sergas.publishers.ctrf import create
 
@@ -31,7 +31,7 @@ def markdown(context: Context) -> Publisher | None:
 
 
 def github(context: Context) -> Publisher | None:
-    if not context.environ.get("GITHUB_ACTIONS"):
+    if "GITHUB_ACTIONS" not in context.environ:
         return None
     from pytest_sergas.publishers.github import create
 

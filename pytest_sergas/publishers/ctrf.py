@@ -19,28 +19,26 @@ def create(context: Context) -> Ctrf | None:
         ConfigurationError: the file cannot be written.
     """
     written = context.settings.ctrf
-    if not written:
-        return None
-    path = context.root / written
-    if reason := unwritable(path):
-        raise ConfigurationError((f"{context.named('ctrf')} = {written!r}: {reason}",))
-    return Ctrf(path)
+    paths = [] if context.record is None else [context.record]
+    if written:
+        paths.insert(0, context.root / written)
+        if reason := unwritable(paths[0]):
+            raise ConfigurationError((f"{context.named('ctrf')} = {written!r}: {reason}",))
+    return Ctrf(tuple(paths)) if paths else None
 
 
 @dataclass(frozen=True, slots=True)
 class Ctrf:
-    """Writes the run to ``path``."""
+    """Writes the run to the files ``writes``, the first of which is named."""
 
-    path: Path
+    writes: tuple[Path, ...]
     name: str = "ctrf"
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        return (self.path,)
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # a file system that hangs cannot be interrupted
         from pytest_sergas.core.ctrf import to_json
 
-        write_atomically(self.path, to_json(run))
-        return Publication(place=str(self.path))
+        document = to_json(run)
+        for path in self.writes:
+            write_atomically(path, document)
+        return Publication(place=str(self.writes[0]))

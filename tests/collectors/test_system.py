@@ -55,11 +55,18 @@ def test_first_cpu_use_of_all_is_known() -> None:
     assert 0 <= values(System().collect(plenty))["system_cpu_usage_percent{}"] <= 100
 
 
-def test_metrics_are_of_the_type_system_and_have_the_name_that_rules_in_python_ask_for() -> None:
-    measured = [metric for metric in System().collect(plenty) if isinstance(metric, MonitoringMetric)]
+def test_metrics_have_the_name_that_rules_in_python_ask_for_and_the_type_of_their_part() -> None:
+    measured = {metric.name: metric for metric in System().collect(plenty) if isinstance(metric, MonitoringMetric)}
 
-    assert {metric.metric_type for metric in measured} == {MonitorType.SYSTEM}
-    assert "cpu_usage_percent" in {metric.name for metric in measured}
+    wanted = {
+        "cpu_usage_percent": MonitorType.CPU,
+        "load1": MonitorType.CPU,
+        "memory_usage_percent": MonitorType.MEMORY,
+        "swap_usage_percent": MonitorType.MEMORY,
+        "network_receive_bytes_total": MonitorType.NETWORK,
+    }
+    assert {name: measured[name].metric_type for name in wanted} == wanted
+    assert {name: measured[name].exported_name for name in wanted} == {name: f"system_{name}" for name in wanted}
 
 
 def test_memory_is_what_psutil_sees() -> None:

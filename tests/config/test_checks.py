@@ -20,8 +20,9 @@ def read(root: Path, text: str) -> Reading[ChecksSettings]:
     return load_sections(read_file(root), ("checks",), environ={})["checks"]
 
 
-def test_without_checks_there_are_none(tmp_path: Path) -> None:
-    assert read(tmp_path, "").settings == ChecksSettings(10.0, 30.0, ())
+def test_without_checks_this_machine_is_checked(tmp_path: Path) -> None:
+    assert read(tmp_path, "").settings == ChecksSettings(10.0, 30.0, (), machine=True)
+    assert read(tmp_path, "checks = []").settings == ChecksSettings(10.0, 30.0, (), machine=False)
 
 
 def test_check_has_the_general_times_unless_it_has_its_own(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Play:
         self.judged = judge(self.rule, metrics, self.alerts, self.judged.seen_s, now)
         found = step(self.alerts, self.judged.evaluation)
         before, self.alerts = self.alerts, found.alerts
-        new, self.told_s = newly_told(self.rule, before, self.alerts, self.told_s, now)
+        new, self.told_s = newly_told(self.rule.cooldown or 300.0, before, self.alerts, self.told_s, now)
         self.told += [f"{second:g} {alert.message}" for alert in new]
         return [f"{one.alert.message} {one.alert.state}: {one.alert.reason}" for one in found.transitions]
 
@@ -124,7 +124,7 @@ def test_value_is_never_part_of_the_identity() -> None:
 
     assert play.ask([cpu(99)]) == []
     [alert] = play.alerts.values()
-    assert (alert.value, alert.state, alert.source, alert.cooldown_s) == (99.0, State.FIRING, "python", 300.0)
+    assert (alert.value, alert.state, alert.source, alert.cooldown_s) == (99.0, State.FIRING, "python", None)
 
 
 def test_metric_that_is_not_among_these_is_waited_for_and_then_gone() -> None:

@@ -1,4 +1,4 @@
-"""Rules as functions, judged without an engine; what cannot be used is refused."""
+"""Rules as functions, judged by a manager alone; what cannot be used is refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_alert_ends_with_its_condition_and_may_begin_again() -> None:
     told = [len(manager.evaluate_metrics([cpu(value)])) for value in (85, 10, 85)]
 
     assert told == [1, 0, 1]
-    assert [str(change.alert.state) for change in manager.get_alert_history()] == ["firing", "resolved", "firing"]
+    assert [event.event for event in manager.get_alert_history()] == ["firing", "resolved", "firing"]
 
 
 def test_alert_that_begins_again_within_its_cooldown_is_not_told() -> None:

@@ -110,8 +110,12 @@ async def test_cap_of_the_configuration_holds_back_what_is_beyond_it() -> None:
             held = 'sergas_notifications_held{channel="webhook"} 1\n'
             while held not in (await system.engine.page.text(clock.read())).decode():  # noqa: ASYNC110  on a page
                 await asyncio.sleep(0.02)
+            while not server.received:  # noqa: ASYNC110  another thread's
+                await asyncio.sleep(0.02)
+            assert len(server.received) == 1
 
-        assert len(server.received) == 1
+    # Nobody could send it later: the end releases it.
+    assert json.loads(server.received[1].body)["heldBack"] == 1
 
 
 async def test_store_of_the_configuration_survives_a_restart(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_collector_that_nobody_holds_leaves_no_thread() -> None:
     before = {thread.ident for thread in threading.enumerate()}
     collector = MetricsCollector(CollectSettings(disabled=("container", "process")))
     collector.collect_metrics()
-    [thread] = [one for one in threading.enumerate() if one.name == "sergas collects" and one.ident not in before]
+    [thread] = [one for one in threading.enumerate() if one.name == "sergas engine" and one.ident not in before]
 
     del collector
     gc.collect()

@@ -267,17 +267,39 @@ def test_failure_of_a_test_whose_service_is_well_changes_nothing(
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])
-def test_unknown_dependency_ends_the_run_before_it_begins(
+@pytest.mark.usefixtures("elsewhere")
+def test_dependency_without_a_check_fails_its_tests_with_the_lines_to_add_and_the_others_run(
     pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
 ) -> None:
-    configure(pytester, 1)
-    path = pytester.makepyfile(SUITE.replace('"redis"', '"rediss"'))
+    pytester.makepyfile(SUITE.replace('"redis"', '"shop-database"'))
 
     ran = run(*workers)
 
-    assert ran.result.ret == pytest.ExitCode.USAGE_ERROR
-    fault = "dependencies = 'rediss': there is no check of that name; did you mean 'redis'?"
-    assert f"{path.name}::test_needs: {fault}" in ran.text + ran.result.stderr.str()
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert ran.outcomes == {"test_needs": "error", "test_needs_nothing": "passed"}
+    assert (
+        "dependencies = 'shop-database': there is no check of that name; there are no [[checks]] in the configuration\n"
+        "Add a check to sergas.toml, such as:\n"
+        "\n"
+        "    [[checks]]\n"
+        '    type = "postgresql"\n'
+        '    name = "shop-database"\n'
+        '    url = "postgresql://shop@127.0.0.1:5432/shop"\n'
+    ) in ran.text
+    assert [one["availability"] for one in found(ran)] == ["missing"]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])
+def test_misspelt_dependency_names_the_nearest_check(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    configure(pytester, 1)
+    pytester.makepyfile(SUITE.replace('"redis"', '"rediss"'))
+
+    ran = run(*workers)
+
+    assert ran.outcomes == {"test_needs": "error", "test_needs_nothing": "passed"}
+    assert "dependencies = 'rediss': there is no check of that name; did you mean 'redis'?" in ran.text
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])

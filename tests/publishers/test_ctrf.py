@@ -28,7 +28,7 @@ def written(root: Path, run: RunRecord) -> bytes:
     made = create(context_for(root, ctrf="build/run.ctrf.json"))
     assert made is not None
     assert made.publish(run, forever_s) == Publication(place=str(root / "build" / "run.ctrf.json"))
-    return made.path.read_bytes()
+    return made.writes[0].read_bytes()
 
 
 def test_nothing_to_do_without_a_name(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_file_that_cannot_be_written_whole_leaves_the_earlier_one(tmp_path: Path
     path.write_bytes(b"earlier")
 
     with pytest.raises(PublishError) as raised:
-        Ctrf(path).publish(run_of(record()), forever_s)
+        Ctrf((path,)).publish(run_of(record()), forever_s)
 
     assert str(raised.value) == f"{path} cannot be written: File too large"
     assert path.read_bytes() == b"earlier"

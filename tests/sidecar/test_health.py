@@ -48,7 +48,6 @@ class Parts:
 
     checking: Checking
     store: Store
-    id: str = "this one"
 
     @property
     def is_ready(self) -> bool:

@@ -159,7 +159,8 @@ def test_empty_sidecar_says_how_to_begin(tmp_path: Path) -> None:
         page = visit(running, "/")
         assert visit(running, "/runs").all("main")[0].text.endswith("No run is kept.")
 
-    assert page.all("h1")[0].text == "Nothing has come yet"
+    assert page.all("h1")[0].text == "Everything is fine"
+    assert page.all("p")[1].text == "1 component is as it should be."
     assert page.all("pre")[0].text == f"pytest --sergas-sidecar {running.url}"
 
 
@@ -169,7 +170,7 @@ def test_overview_without_trouble_says_that_everything_is_fine(tmp_path: Path) -
         page = visit(running, "/")
 
     assert page.all("h1")[0].text == "Everything is fine"
-    assert page.all("p")[1].text == "The newest runs of all 3 types passed."
+    assert page.all("p")[1].text == "The newest runs of all 3 types passed, and 1 component is as it should be."
 
 
 # Tests
@@ -267,6 +268,7 @@ def test_component_has_a_history_of_its_changes(tmp_path: Path) -> None:
 
 
 def test_sidecar_that_checks_nothing_says_where_checks_come_from(tmp_path: Path) -> None:
+    (tmp_path / "sergas.toml").write_text("checks = []\n", encoding="utf-8")
     with sidecar(tmp_path) as running:
         page = visit(running, "/components")
 
