@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pytest_sergas.cli._options import add_config, config_file
 from pytest_sergas.config import SECTIONS, load_sections
-from pytest_sergas.config.serve import LOG_FORMATS, LOG_LEVELS
+from pytest_sergas.config.serve import LOG_FORMATS, LOG_LEVELS, address
 from pytest_sergas.errors import SergasError
 
 HELP = "take pushes and test runs, collect metrics, check health"
@@ -64,7 +65,11 @@ def settings(arguments: argparse.Namespace) -> Any:
     parts = {field.name for field in fields(EngineSettings)}
     names = tuple(name for name in SECTIONS if name in parts)
     readings = load_sections(file, names, environ=os.environ, options={"serve": _given(arguments)})
-    return EngineSettings(file.root, **{name: reading.settings for name, reading in readings.items()})
+    port = address(readings["serve"].settings.listen).port
+    instance = f"{socket.gethostname()}:{port}" if port else ""
+    return EngineSettings(
+        file.root, **{name: reading.settings for name, reading in readings.items()}, instance=instance
+    )
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, tuple[str, Any]]:

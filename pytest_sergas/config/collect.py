@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pytest_sergas.config.entries import unknown_kind
 from pytest_sergas.config.section import Key, Section, unknown
-from pytest_sergas.core import kinds
+from pytest_sergas.core import address, kinds
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*"
@@ -53,6 +53,7 @@ class CollectSettings:
     max_age: float = 86_400.0
     max_endpoints: int = 100
     duration_sampling: int = 1
+    gateway: str = ""
     disabled: tuple[str, ...] = ()
     custom: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -190,6 +191,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "duration_sampling": Key(
             kinds.whole(1, 1_000_000, "requests"), "of so many recorded HTTP requests one is timed", "1"
         ),
+        "gateway": Key(
+            address.text,
+            "push own and collected metrics to this Pushgateway at each interval; none by default",
+            '"http://127.0.0.1:9091"',
+        ),
         "disabled": Key(_collectors, "collectors that do not run; none by default", '["container"]'),
         "custom": Key(_references, "functions and classes of yours as MODULE:NAME", '["shop.metrics:collect"]'),
         "targets": Key(
@@ -212,6 +218,7 @@ COLLECT: Section[CollectSettings] = Section(
     name="collect",
     keys=KEYS,
     settings=CollectSettings,
+    environment={"PROMETHEUS_GATEWAY": "gateway"},
     names={"monitoring_interval": "interval", "metrics_retention": "retention"},
     check=_check,
     belongs=_belongs,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import uuid
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pytest_sergas.engine import checking, clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
+from pytest_sergas.engine.gateway import Gateway, Target
 from pytest_sergas.engine.groups import Groups, Push
 from pytest_sergas.engine.history import History
 from pytest_sergas.engine.over_time import OverTime
@@ -49,6 +51,7 @@ class EngineSettings:
 
     Attributes:
         root: the directory that paths are relative to.
+        job, instance: under which own metrics are pushed to a gateway; the machine's name unless given.
     """
 
     root: Path
@@ -59,6 +62,8 @@ class EngineSettings:
     rules: RulesSettings = field(default_factory=RulesSettings)
     channels: ChannelsSettings = field(default_factory=ChannelsSettings)
     routes: RoutesSettings = field(default_factory=RoutesSettings)
+    job: str = "sergas"
+    instance: str = ""
 
     @property
     def store_path(self) -> Path | None:
@@ -90,6 +95,7 @@ class Engine:
     alerting: Alerting
     python: PythonRules
     rules: Rules
+    gateway: Gateway
     page: Page
     sources: tuple[Source, ...]
     started: Now
@@ -101,6 +107,7 @@ class Engine:
         self._added = list(channels)
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
+        self.id = uuid.uuid4().hex  # by which a gateway that is this process is known
         self.not_followed: tuple[str, ...] = ()  # the faults of a configuration that was not taken
 
     @property
@@ -141,7 +148,8 @@ class Engine:
         sources: list[Source] = [*own, *self._others]
         sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
         self.rules = Rules(parts.rules, self.history, sampling, self.alerting, clock.read)
-        sources.append(self.rules)
+        self.gateway = Gateway(_target(self.settings), lambda: self.page.own_text(clock.read()), self.id)
+        sources += [self.rules, self.gateway]
         self.sources = tuple(sources)
         self.page = Page(self.groups, self.sources, self.started)
         self.groups.on_change = self.rules.changed
@@ -157,6 +165,9 @@ class Engine:
         self.collection.interval_s = interval_s
         await self.collection.start()
         await self.rules.start(self._asked)
+        if interval_s is not None:
+            self.gateway.follow(replace(_target(self.settings), interval_s=interval_s))
+        self.gateway.start(self.collection.asked)
         judging = self._judge_for_ever(interval_s or self.settings.collect.interval)
         self._tasks += [
             asyncio.create_task(self.groups.expire_for_ever(clock.read)),
@@ -175,6 +186,7 @@ class Engine:
         self.alerting.follow(parts.alerting)
         self.history.limit, self.history.max_age_s = settings.collect.retention, settings.collect.max_age
         self.rules.follow(parts.rules)
+        self.gateway.follow(_target(settings))
         self.collection.record()
         self.settings = settings
         self.runs.retention = _retention(settings.serve)
@@ -276,6 +288,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.gateway.stop()
         await self.collection.stop()
         await self.checking.stop()
         await self.rules.stop()
@@ -286,6 +299,12 @@ class Engine:
         await self.alerting.stop()
         await self.store.close()
         return left
+
+
+def _target(settings: EngineSettings) -> Target:
+    """Return where own and collected metrics are pushed: under a name that a restart keeps."""
+    collect = settings.collect
+    return Target(collect.gateway, collect.interval, settings.job, settings.instance, os.environ)
 
 
 def _retention(settings: ServeSettings) -> Retention:

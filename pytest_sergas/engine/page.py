@@ -50,6 +50,15 @@ class Page:
             parts += (piece.text for piece in pieces)
         return await _joined(parts)
 
+    def own_text(self, now: Now) -> bytes:
+        """Return the part of the page that is this process's own, in the text format."""
+        parts = []
+        for name, families in sorted(self._own(now).items()):
+            if len({family.type for family in families}) == 1:
+                parts.append(header(name, families[0].type, families[0].help))
+                parts += (sample_lines(_timeless(family)) for family in families)
+        return "".join(parts).encode()
+
     async def openmetrics(self, now: Now) -> bytes:
         """Return the page in OpenMetrics."""
         present = list(self._present(now))
@@ -102,8 +111,12 @@ class Page:
 
 
 def _is_strict(family: Family) -> bool:
-    plain = replace(family, samples=tuple(replace(sample, timestamp_ms=None) for sample in family.samples))
-    return openmetrics.is_strict(family.type, sample_lines(plain).encode())
+    return openmetrics.is_strict(family.type, sample_lines(_timeless(family)).encode())
+
+
+def _timeless(family: Family) -> Family:
+    """Return ``family`` without timestamps, which a gateway does not take."""
+    return replace(family, samples=tuple(replace(sample, timestamp_ms=None) for sample in family.samples))
 
 
 async def _joined(parts: Sequence[bytes]) -> bytes:

@@ -8,8 +8,8 @@ Those of the specification are among them: ``max_test_workers``, ``test_timeout`
     sidecar_url    where everything is forwarded to
     root           the directory that paths are relative to; default: the current one
 
-A key that is None is not set, and neither is an ``smtp`` without a host. As for the sidecar, the environment decides
-before the dictionary (``SLACK_WEBHOOK_URL`` and the others).
+A key that is None or an empty text is not set, and neither is an ``smtp`` without a host. As for the sidecar, the
+environment decides before the dictionary (``SLACK_WEBHOOK_URL`` and the others).
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     Raises:
         ConfigurationError: with every fault, and without a secret in any.
     """
-    given = {key: value for key, value in config.items() if value is not None}
+    given = {key: value for key, value in config.items() if _is_set(value)}
     if isinstance(smtp := given.get("smtp"), Mapping):
-        given["smtp"] = {key: value for key, value in smtp.items() if value is not None}
+        given["smtp"] = {key: value for key, value in smtp.items() if _is_set(value)}
         if not given["smtp"].get("host"):
             del given["smtp"]
     faults: list[str] = []
@@ -78,8 +78,8 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
     except ConfigurationError as error:
         faults += error.faults
     else:
-        engine = EngineSettings(root, **{name: readings[name].settings for name in _PARTS})
         runs = readings[""].settings
+        engine = EngineSettings(root, **{name: readings[name].settings for name in _PARTS}, job=runs.project)
     if faults:
         raise ConfigurationError(tuple(faults))
     for_pytest = {**runs_of(table, root), "checks": given.get("checks", ())}
@@ -94,6 +94,11 @@ def quiet(root: Path, **parts: Any) -> EngineSettings:
         root, collect=CollectSettings(disabled=names), rules=rules, serve=ServeSettings(store=MEMORY)
     )
     return replace(engine, **parts)
+
+
+def _is_set(value: object) -> bool:
+    """Whether a value is one: what comes from a variable that is not set, or is empty, is none."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def _unknown(table: dict[str, Any]) -> list[str]:

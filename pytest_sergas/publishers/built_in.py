@@ -31,7 +31,7 @@ def markdown(context: Context) -> Publisher | None:
 
 
 def github(context: Context) -> Publisher | None:
-    if "GITHUB_ACTIONS" not in context.environ:
+    if not context.environ.get("GITHUB_ACTIONS"):
         return None
     from pytest_sergas.publishers.github import create
 

@@ -166,7 +166,7 @@ def _credentials(name: str, context: Context, faults: list[str]) -> _Credentials
     names = []
 
     def first(variable: str, key: str, value: str) -> str:
-        if environ.get(variable):
+        if environ.get(variable, "").strip():  # an empty one is how a pipeline says "not set"
             names.append(variable)
             return environ[variable]
         if value:

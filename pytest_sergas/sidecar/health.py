@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from pytest_sergas.core.health import HealthStatus
 from pytest_sergas.engine.checking import Checking
+from pytest_sergas.engine.gateway import INSTANCE
 
 # A proxy that kept an answer would show a state that has passed.
 _FRESH = {"Cache-Control": "no-store"}
@@ -29,6 +30,9 @@ class Parts(Protocol):
     @property
     def is_ready(self) -> bool: ...
 
+    @property
+    def id(self) -> str: ...
+
 
 def routes(engine: Parts) -> list[Route]:
     """Return the routes of health."""
@@ -41,7 +45,7 @@ def routes(engine: Parts) -> list[Route]:
 
     async def healthy(request: Request) -> Response:
         del request
-        return PlainTextResponse("OK", headers=_FRESH)
+        return PlainTextResponse("OK", headers={**_FRESH, INSTANCE: engine.id})
 
     async def ready(request: Request) -> Response:
         del request

@@ -48,6 +48,7 @@ class Parts:
 
     checking: Checking
     store: Store
+    id: str = "this one"
 
     @property
     def is_ready(self) -> bool:
