@@ -21,6 +21,7 @@ import pytest
 from pytest_sergas.plugin.exchange import Exchange
 from pytest_sergas.plugin.foreign import worker_process
 
+_INTERRUPTED = "its session was ended by pytest.exit() or Ctrl-C"  # its process waits for the controller
 _REAP_S = 10.0  # a process whose pipe has closed may still be writing its core
 
 
@@ -30,16 +31,21 @@ class Crashes:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._died: dict[str, str] = {}
+        self._collected: set[str] = set()
 
     @property
     def notes(self) -> list[str]:
         """What to say about workers that died while they ran no test."""
-        return [f"worker {worker} died between two tests: {cause}" for worker, cause in self._died.items()]
+        return [f"worker {worker} died {self._when(worker)}: {cause}" for worker, cause in self._died.items()]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        self._collected.add(node.gateway.id)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         if error:
-            self._died[node.gateway.id] = self._cause(node)
+            self._died[node.gateway.id] = _INTERRUPTED if error == "keyboard-interrupt" else self._cause(node)
 
     @pytest.hookimpl(optionalhook=True, wrapper=True, tryfirst=True)
     def pytest_handlecrashitem(self, report: Any) -> Generator[None, object, object]:
@@ -48,6 +54,9 @@ class Crashes:
             report.longrepr = f"{report.longrepr}: {cause}"
         report.sergas_crash = True
         return (yield)
+
+    def _when(self, worker: str) -> str:
+        return "between two tests" if worker in self._collected else "while it collected"
 
     def _cause(self, node: Any) -> str:
         if not node.gateway.spec.popen:

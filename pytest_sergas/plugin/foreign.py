@@ -15,6 +15,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
                           report_collection_diff                                  the difference between two workers
                           DSession._summary_report                                why it gave up
                           DSession.sched                                          our scheduler, where types bring it
+                          DSession.nodemanager                                    the end of workers of a cancelled run
     execnet               Gateway._io.popen                                       why a worker died
     pytest-timeout        get_env_settings, Settings                              timeouts of types
                           _get_item_settings                                      later attempts under a timeout mark
@@ -274,6 +275,16 @@ def worker_process(config: pytest.Config, node: Any) -> subprocess.Popen[bytes] 
         return None
     process: subprocess.Popen[bytes] = popen
     return process
+
+
+def worker_processes(config: pytest.Config) -> Sequence[subprocess.Popen[bytes]]:
+    """Return the processes of the workers of this machine."""
+    group: Any = getattr(getattr(config.pluginmanager.getplugin("dsession"), "nodemanager", None), "group", None)
+    if group is None:
+        lose(config, "pytest-xdist", "DSession.nodemanager is missing", "workers of a cancelled run end by themselves")
+        return ()
+    found: list[Any] = [getattr(getattr(gateway, "_io", None), "popen", None) for gateway in group]
+    return [process for process in found if callable(getattr(process, "terminate", None))]
 
 
 # pytest-timeout

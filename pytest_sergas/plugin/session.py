@@ -22,6 +22,7 @@ from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import foreign, markers
+from pytest_sergas.plugin.cancelling import CANCELLING, PUBLISH_S, Cancelling
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.durations import KeptDurations, cache_directory
 from pytest_sergas.plugin.engines import Engines
@@ -51,6 +52,9 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     from pytest_sergas.plugin.report import Report
 
     register = config.pluginmanager.register
+    cancelling = config.stash[CANCELLING] = Cancelling(config)
+    register(cancelling, "sergas-cancelling")
+    cancelling.install()
     cap = loaded.settings.max_retries
     if cap is not None and config.getoption("max_suite_reruns", 0) is None:
         config.option.max_suite_reruns = cap
@@ -384,13 +388,18 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if self._publishers is None or not self._looped or exitstatus == pytest.ExitCode.USAGE_ERROR:
+        # One that is interrupted while it collects would have been a run.
+        begun = self._looped or bool(self._stopped)
+        if self._publishers is None or not begun or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         tests, unfinished = self._recorder.finish()
         if not is_run(tests, exitstatus, collected=session.testscollected):
             return
         run = self._record(session, tests, unfinished)
-        self.sent = publish_all(self._publishers, run, self._loaded.settings.publish_deadline)
+        deadline_s = self._loaded.settings.publish_deadline
+        if self._config.stash[CANCELLING].name:
+            deadline_s = min(deadline_s, PUBLISH_S)
+        self.sent = publish_all(self._publishers, run, deadline_s)
 
     def _context(self) -> Context:
         junit = self._config.getoption("xmlpath", None)
