@@ -212,3 +212,13 @@ def test_checks_that_cannot_be_made_leave_the_others_in_force(shop: Path) -> Non
         until(lambda: "12" in ask(running.url, "/api/monitoring/status").text, "it has been checked", deadline_s=60)
 
         assert overall_of(running) == (200, "Overall system health: healthy (1/1 components healthy)")
+
+
+def test_without_checks_the_machine_is_checked(tmp_path: Path) -> None:
+    with sidecar(tmp_path, config="health_check_interval = 3600\n") as running:
+        health = ask(running.url, "/health").json
+        status = ask(running.url, "/api/monitoring/status").json
+
+    # At the start and after one sample, however busy the machine is.
+    assert (health["status"], health["details"]["total_checks"]) == ("healthy", 1)
+    assert status["health"]["individual"].keys() == {"SystemHealthCheck"}
