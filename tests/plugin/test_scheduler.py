@@ -394,8 +394,9 @@ def test_mixed_suite_runs_in_one_go(pytester: pytest.Pytester, run: Run) -> None
     assert len(workers_of(ran, "test_load")) == 1
 
 
-def test_type_that_is_not_parallel_runs_on_one_worker(pytester: pytest.Pytester, run: Run) -> None:
-    pytester.makefile(".toml", sergas="[types.unit]\nparallel = false\n")
+@pytest.mark.parametrize("key", ["parallel = false", "max_workers = 1"])
+def test_type_that_is_not_parallel_runs_on_one_worker(pytester: pytest.Pytester, run: Run, key: str) -> None:
+    pytester.makefile(".toml", sergas=f"[types.unit]\n{key}\n")
     pytester.makepyfile(MIXED.format(smoke=True))
 
     assert len(workers_of(run("-n3"), "test_unit")) == 1

@@ -32,6 +32,7 @@ class Mail:
         recipient: what it says to a recipient.
         secured: whether each of them came over TLS.
         hangs_at: the command that it never answers, DATA or QUIT.
+        username: who may log in.
     """
 
     answers: list[str] = field(default_factory=lambda: [TAKEN])
@@ -40,6 +41,7 @@ class Mail:
     received: list[Envelope] = field(default_factory=list)
     secured: list[bool] = field(default_factory=list)
     hangs_at: str = ""
+    username: str = USERNAME
 
     @property
     def messages(self) -> list[EmailMessage]:
@@ -89,7 +91,7 @@ async def mail(
 
     def login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
         del server, session, envelope, mechanism
-        right = given == LoginPassword(USERNAME.encode(), PASSWORD.encode())
+        right = given == LoginPassword(mail.username.encode(), PASSWORD.encode())
         return AuthResult(success=right, handled=False)
 
     def protocol() -> SMTP:
