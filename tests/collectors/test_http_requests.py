@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 import threading
@@ -181,3 +182,46 @@ def test_threads_lose_no_request() -> None:
 
     assert sum(counts(requests).values()) == 4_000
     assert len(counts(requests)) == 4
+
+
+def in_flight(requests: HttpRequests) -> float | None:
+    return values(requests.collect(plenty)).get("http_requests_in_flight{}")
+
+
+async def test_requests_in_flight_are_the_tasks_like_the_one_that_recorded() -> None:
+    requests, release = HttpRequests(), asyncio.Event()
+
+    async def served(number: int) -> None:
+        await release.wait()
+        requests.record_http_request("GET", f"/{number}", 200, 0.1)
+
+    async def other() -> None:
+        await release.wait()
+
+    first = asyncio.create_task(served(0))
+    assert in_flight(requests) is None  # nobody has shown yet what a request is
+    release.set()
+    await first
+    release.clear()
+    waiting = [asyncio.create_task(served(number)) for number in range(3)]
+    waiting.append(asyncio.create_task(other()))
+
+    assert await asyncio.to_thread(in_flight, requests) == 3
+    release.set()
+    await asyncio.gather(*waiting)
+    assert in_flight(requests) == 0
+
+
+async def test_where_one_task_records_several_requests_nobody_knows_how_many_are_in_flight() -> None:
+    requests = HttpRequests()
+    for _ in range(2):
+        requests.record_http_request("GET", "/", 200, 0.1)
+
+    assert in_flight(requests) is None
+
+
+def test_without_an_event_loop_nobody_knows_how_many_are_in_flight() -> None:
+    requests = HttpRequests()
+    requests.record_http_request("GET", "/", 200, 0.1)
+
+    assert in_flight(requests) is None

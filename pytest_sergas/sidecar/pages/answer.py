@@ -78,7 +78,7 @@ def show(request: Request, template: str, values: dict[str, Any], status: int = 
         "sections": SECTIONS,
         "file": lambda name: f"{base}/static/{name}?{_digest(name)}",
         "version": VERSION,
-        "faults": request.app.state.faults(),
+        "not_in_force": request.app.state.faults(),
     }
     return HTMLResponse(render(template, {**frame, **values}), status, {"Cache-Control": "no-store"})
 

@@ -102,7 +102,7 @@ def test_rules_that_are_warming_up_are_named(tmp_path: Path) -> None:
         section = read(ask(running.url, "/alerts").text).section("Rules that are warming up")
         [rule_of_api] = json.loads(ask(running.url, "/api/rules").text)["rules"]
     assert re.fullmatch(r"Slow shop, for another (1h 00m|59m \d\ds)", section.all("li")[0].text)
-    assert 3_500 < rule_of_api["warming_up_s"] <= 3_600
+    assert 3_500 < rule_of_api["warming_up_s"] <= 3_600.001  # a difference of two times
 
 
 def test_overview_shows_what_fires(firing: Served) -> None:

@@ -80,7 +80,7 @@ def test_bytes_are_told_in_the_unit_of_people(count_bytes: float | None, shown: 
 
 
 def test_templates_escape_what_they_are_given() -> None:
-    frame = {"base": "", "here": "/", "now_s": 0.0, "sections": (), "file": str, "version": "1"}
+    frame = {"base": "", "here": "/", "now_s": 0.0, "sections": (), "file": str, "version": "1", "not_in_force": ()}
 
     page = render("refusal.html", {**frame, "title": "<i>", "text": "<b>"})
 
