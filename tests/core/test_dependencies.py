@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sergas.config import load_sections
+from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.core.ci import is_ci
-from pytest_sergas.core.dependencies import Availability, Dependency, Need, joined, needs, reason, unknown
+from pytest_sergas.core.dependencies import Availability, Dependency, Need, joined, lines_to_add, needs, reason, unknown
 from pytest_sergas.core.policy import Source, resolve
 from pytest_sergas.core.records import TestType
 
@@ -109,3 +114,50 @@ def test_joined_runs_keep_the_message_of_the_worse_and_the_types_of_both() -> No
 )
 def test_ci_is_recognised(environ: dict[str, str], *, expected: bool) -> None:
     assert is_ci(environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        pytest.param(
+            "database",
+            "",
+            'Add a check to sergas.toml, such as:\n\n    [[checks]]\n    type = "postgresql"\n    name = "database"\n'
+            '    url = "postgresql://shop@127.0.0.1:5432/shop"',
+            id="database",
+        ),
+        pytest.param(
+            "redis",
+            "pyproject.toml",
+            "Add a check to pyproject.toml, such as:\n\n    [[tool.sergas.checks]]\n"
+            '    type = "redis"\n    name = "redis"\n    url = "redis://127.0.0.1:6379/0"',
+            id="redis",
+        ),
+        pytest.param(
+            "shop",
+            "sergas.toml",
+            'Add a check to sergas.toml, such as:\n\n    [[checks]]\n    type = "http"\n    name = "shop"\n'
+            '    url = "http://127.0.0.1:8080/health"',
+            id="anything else",
+        ),
+    ],
+)
+def test_lines_to_add_are_a_check_of_the_kind_that_the_name_suggests(name: str, file: str, expected: str) -> None:
+    assert lines_to_add(name, file) == expected
+
+
+@pytest.mark.parametrize(("name", "file"), [("database", ""), ("cache", ""), ("sqlite", ""), ("shop", "")])
+def test_lines_to_add_can_be_used_as_they_are(name: str, file: str) -> None:
+    text = "\n".join(line.strip() for line in lines_to_add(name, file).splitlines()[2:])
+    document = tomllib.loads(text)
+
+    [check] = load_sections(ConfigFile(Path(), "sergas.toml", (), document), ("checks",), environ={})[
+        "checks"
+    ].settings.checks
+    assert check.name == name
+
+
+def test_missing_dependency_is_named_on_one_line() -> None:
+    missing = Dependency("database", Availability.MISSING, "there is no check\nAdd one")
+
+    assert reason(["database"], {"database": missing}) == "there is no check"

@@ -271,6 +271,8 @@ def test_failure_of_a_test_whose_service_is_well_changes_nothing(
 def test_dependency_without_a_check_fails_its_tests_with_the_lines_to_add_and_the_others_run(
     pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
 ) -> None:
+    # A missing check is a mistake, also where what is unavailable is skipped.
+    Path(pytester.path, "sergas.toml").write_text('[types.integration]\non_unavailable = "skip"\n', encoding="utf-8")
     pytester.makepyfile(SUITE.replace('"redis"', '"shop-database"'))
 
     ran = run(*workers)
