@@ -327,6 +327,19 @@ def test_config_shows_keys_as_one_writes_them(capsys: pytest.CaptureFixture[str]
     assert "[checks]" not in lines
 
 
+def test_config_says_when_pytest_does_not_read_the_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("slowest = 5\n")
+    (here / "sub").mkdir()
+    monkeypatch.chdir(here / "sub")
+
+    assert main(["config"]) == 0
+    out = capsys.readouterr().out
+    assert "slowest" in out
+    assert f"has the root directory {here / 'sub'}, and does not read this file; start it in {here}" in out
+
+
 def test_config_changed_shows_what_differs_from_the_defaults_alone(capsys: pytest.CaptureFixture[str]) -> None:
     write("slowest = 5\nwatchdog = 600\n[serve]\nruns_kept = 9\n[types.unit]\ntimeout = 5\n")
 

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     readings = load_sections(file, tuple(SECTIONS), environ=os.environ, options={"": options.given(config)})
     engines = Engines(config)
     policies = resolve_all(readings[""].settings, engines.command_line, engines.ini)
-    notes = tuple(_off(config))
+    notes = (*_off(config), *_elsewhere(file, config))
     shown = Shown(file, readings, policies, changed=arguments.changed)
     if as_json(arguments):
         document = shown.document()
@@ -239,6 +239,15 @@ def _public(key: str, value: object) -> object:
 def _shown(key: str, value: object) -> str:
     public = _public(key, value)
     return "(not set)" if public is None else to_toml(public)
+
+
+def _elsewhere(file: ConfigFile, config: pytest.Config) -> Iterator[str]:
+    """Say when a pytest that is started here reads another file than the one that is shown."""
+    if file.name and file.root.resolve() != config.rootpath.resolve():
+        yield (
+            f"a pytest that is started here has the root directory {config.rootpath}, and does not read this file; "
+            f"start it in {file.root}, or give that directory a pytest.ini"
+        )
 
 
 def _off(config: pytest.Config) -> Iterator[str]:

@@ -15,9 +15,11 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pytest_sergas.core.metrics import Family
+if TYPE_CHECKING:  # what reads routes alone, as pytest does, needs none
+    from pytest_sergas.core.metrics import Family
+
 from pytest_sergas.core.regex import compile_pattern
 
 Labels = tuple[tuple[str, str], ...]

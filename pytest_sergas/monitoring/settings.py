@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sergas import collectors
-from pytest_sergas.config import Judged, find, load_sections
+from pytest_sergas.config import SECTIONS, Judged, find, load_sections
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.config.program import runs_of
@@ -35,6 +35,7 @@ from pytest_sergas.errors import ConfigurationError
 _NAME = "config"
 _PARTS = ("groups", "collect", "checks", "channels", "routes", "rules")
 _OWN = ("store", "sidecar_url", "root")
+_AND_OWN = "store, sidecar_url and root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,9 @@ def _unknown(table: dict[str, Any]) -> list[str]:
     faults = []
     for key in [key for key in table if key not in known]:
         del table[key]
+        if key in SECTIONS:
+            faults.append(f"{_NAME}: {key}: is for sergas serve alone; a program opens no port, and has {_AND_OWN}")
+            continue
         near = kinds.nearest(key, known)
         hint = f"did you mean {near!r}?" if near else "the keys are those of sergas.toml"
         faults.append(f"{_NAME}: {key}: unknown key; {hint}")
