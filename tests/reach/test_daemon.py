@@ -319,7 +319,7 @@ OBSERVED: Mapping[str, Observation] = {
     "checks.depends_on": lambda seen: seen.status("page", "unknown"),
     "rules.files": lambda seen: bool(seen.labels("/team", "Load")),
     "rules.ready_made": lambda seen: seen.has("^sergas_rules 7$"),
-    "rules.evaluation_interval": lambda seen: bool(seen.labels("/team", "Load")),
+    "rules.evaluation_interval": lambda seen: seen.has('^sergas_alert_transitions_total{[^}]*"resolved"} [3-9]'),
     "channels": lambda seen: bool(seen.requests("/team")),
     "slack_webhook_url": lambda seen: bool(seen.requests("/slack")),
     "alert_webhook_url": lambda seen: bool(seen.requests("/alerts")),

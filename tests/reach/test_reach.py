@@ -188,9 +188,7 @@ def test_observation_elsewhere_is_there_and_sets_the_key(part: str) -> None:
 @pytest.mark.parametrize("row", [row for row in REACH if row.program is Effect.REFUSED], ids=lambda row: row.where)
 def test_what_a_program_refuses_it_refuses_with_the_reason(row: object) -> None:
     del row
-    with pytest.raises(
-        ConfigurationError, match="serve: is for sergas serve alone; a program opens"
-    ):
+    with pytest.raises(ConfigurationError, match="serve: is for sergas serve alone; a program opens"):
         ComprehensiveMonitoringSystem({"serve": {"listen": "127.0.0.1:8000"}})
 
 
