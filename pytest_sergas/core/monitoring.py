@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
@@ -202,16 +202,6 @@ def families_of(measured: Iterable[MonitoringMetric | Family]) -> tuple[Family, 
 def _help(metric: MonitoringMetric) -> str:
     what = " ".join((metric.description or f"{metric.name.replace('_', ' ').capitalize()}").split())
     return what if metric.description or not metric.unit else f"{what} in {metric.unit}"
-
-
-def joined(families: Iterable[Family]) -> list[Family]:
-    """Return ``families`` by name, with those of one name together."""
-    found: dict[str, Family] = {}
-    for family in families:
-        earlier = found.get(family.name)
-        samples = family.samples if earlier is None else (*earlier.samples, *family.samples)
-        found[family.name] = replace(earlier or family, samples=samples)
-    return [found[name] for name in sorted(found)]
 
 
 def check(families: Iterable[Family]) -> None:

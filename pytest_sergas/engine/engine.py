@@ -6,10 +6,9 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pytest_sergas import collectors
 from pytest_sergas.config.channels import ChannelsSettings
@@ -107,6 +106,7 @@ class Engine:
         self._added = list(channels)
         self._others = sources
         self._tasks: list[asyncio.Task[None]] = []
+        self._forwarding: list[Gateway] = []
         self.id = uuid.uuid4().hex  # by which a gateway that is this process is known
         self.not_followed: tuple[str, ...] = ()  # the faults of a configuration that was not taken
 
@@ -250,9 +250,11 @@ class Engine:
         check = dict(labels).get("check") if name.startswith("sergas_") else None
         return about(name) if check is None else self.checking.about(check)
 
-    def run(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Run ``work`` beside the engine until it stops."""
-        self._tasks.append(asyncio.create_task(work, name=name))
+    def forward(self, target: Target) -> None:
+        """Push own and collected metrics to ``target`` as well, until the engine stops."""
+        gateway = Gateway(target, lambda: self.page.own_text(clock.read()), self.id)
+        gateway.start(self.collection.asked)
+        self._forwarding.append(gateway)
 
     async def _judge_for_ever(self, interval_s: float) -> None:
         """Ask the rules in Python when everything was asked once, and then at every interval."""
@@ -288,7 +290,8 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.gateway.stop()
+        for gateway in (self.gateway, *self._forwarding):
+            await gateway.stop()
         await self.collection.stop()
         await self.checking.stop()
         await self.rules.stop()

@@ -43,6 +43,7 @@ class Target:
         interval_s: seconds from one push to the next.
         job: label of the group; ``instance`` is the machine's name unless given.
         environ: the environment variables, for credentials.
+        ttl_s: after how many seconds without a push a sidecar forgets the group; None for never.
     """
 
     url: str
@@ -50,6 +51,7 @@ class Target:
     job: str
     instance: str = ""
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    ttl_s: float | None = None
 
     @property
     def place(self) -> str:
@@ -62,7 +64,11 @@ class Target:
         return to_path({"job": self.job, "instance": self.instance or socket.gethostname()})
 
     def headers(self) -> dict[str, str]:
-        """Return what shows that we may push: what stands in the URL, or in the environment."""
+        """Return how long the group lives, and what shows that we may push: in the URL, or in the environment."""
+        ttl = {} if self.ttl_s is None else {"Sergas-TTL": f"{self.ttl_s:g}"}
+        return {**ttl, **self._authorization()}
+
+    def _authorization(self) -> dict[str, str]:
         where = split(self.url)
         username = where.username or self.environ.get("SERGAS_PUSH_USERNAME", "")
         password = where.password or self.environ.get("SERGAS_PUSH_PASSWORD", "")

@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_sergas.channels.registry import create
@@ -24,10 +23,10 @@ from pytest_sergas.core import kinds
 from pytest_sergas.core.alert_rules import AlertRule
 from pytest_sergas.engine import clock, overview, rule_files
 from pytest_sergas.engine.engine import Engine, EngineSettings
+from pytest_sergas.engine.gateway import Target
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.monitoring.alerts import AlertManager
 from pytest_sergas.monitoring.channels import OfProgram
-from pytest_sergas.monitoring.forwarding import forward_for_ever
 from pytest_sergas.monitoring.health import HealthChecker
 from pytest_sergas.monitoring.hub import Hub
 from pytest_sergas.monitoring.metrics import MetricsCollector, without_requests
@@ -129,9 +128,8 @@ class ComprehensiveMonitoringSystem:
             if self._settings.engine.store_path is not None:
                 self.alert_manager.forget()
             if self._settings.sidecar_url:
-                job = self._settings.runs.project or Path(self._settings.engine.root).name or "monitoring"
-                every_s = interval_s or self._settings.engine.collect.interval
-                await self._hub.within(partial(forward_for_ever, self._settings.sidecar_url, job, every_s))
+                target = self._forwarded_to(interval_s or self._settings.engine.collect.interval)
+                self._hub.ask(lambda engine: engine.forward(target))
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 await self._hub.within(one.add)
@@ -190,6 +188,14 @@ class ComprehensiveMonitoringSystem:
             AlertRuleError: there is one of its name.
         """
         self.alert_manager.add_rule(rule)
+
+    def _forwarded_to(self, interval_s: float) -> Target:
+        """Return the sidecar as the target of metrics: a group of this process, which is forgotten when it ends."""
+        instance = f"{socket.gethostname()}:{os.getpid()}"
+        ttl_s = max(3 * interval_s, 1.0)
+        return Target(
+            self._settings.sidecar_url, interval_s, self._settings.runs.project, instance, os.environ, ttl_s=ttl_s
+        )
 
     async def _report(self, results: tuple[SuiteResults, ...]) -> None:
         """Keep a run as one that was sent and pushed here."""

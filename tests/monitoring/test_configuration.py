@@ -153,3 +153,20 @@ async def test_with_a_sidecar_its_runs_are_forwarded(tmp_path: Path) -> None:
         [run] = json.loads(ask(running.url, "/api/runs").text)["runs"]
 
     assert (run["total"], run["by_status"]) == (1, {"passed": 1})
+
+
+async def test_with_a_sidecar_that_wants_a_token_metrics_are_forwarded_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokens").write_text("t-0123456789\n", encoding="utf-8")
+    monkeypatch.setenv("SERGAS_PUSH_TOKEN", "t-0123456789")
+    authorization = {"Authorization": "Bearer t-0123456789"}
+    with sidecar(tmp_path, config='[serve]\ntoken_file = "tokens"\n') as running:
+        system = ComprehensiveMonitoringSystem({"sidecar_url": running.url, "monitoring_interval": 0.1, "project": "p"})
+        system.add_custom_metric_collector(orders([3.0]))
+        page = ""
+        async with system.lifespan(), asyncio.timeout(60):
+            while "business_orders{" not in page:
+                page = (await asyncio.to_thread(ask, running.url, "/metrics", headers=authorization)).text
+
+    assert re.search(r'^business_orders\{instance="[^"]+:[0-9]+",job="p"\} 3$', page, re.MULTILINE)
