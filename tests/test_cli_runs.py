@@ -148,13 +148,13 @@ def test_plan_shows_stages_lanes_and_shards_without_running(tmp_path: Path) -> N
 
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == (
-        "3 tests in 3 units, longest first by 3 recorded durations, 1 exclusive, by one worker alone\n"
+        "3 tests in 3 units, shared out by 3 recorded durations, 1 exclusive, by one worker alone\n"
         "unit on at most 3 of the workers\n"
         "about 6.0 s at -n 2, 7.0 s without\n"
         "\n"
         "tests\n"
-        "    2.0 s  test_a.py::test_long\n"
         "    1.0 s  test_a.py::test_short\n"
+        "    2.0 s  test_a.py::test_long\n"
         "\n"
         "tests, one at a time\n"
         "    4.0 s  test_a.py::test_alone\n"
@@ -167,7 +167,7 @@ def test_plan_shows_stages_lanes_and_shards_without_running(tmp_path: Path) -> N
 def test_plan_of_nothing_says_so(tmp_path: Path) -> None:
     ran = sergas(tmp_path, "plan")
 
-    assert (ran.status, ran.out) == (0, "0 tests in 0 units, no durations recorded yet\n")
+    assert (ran.status, ran.out) == (0, "0 tests in 0 units, in collection order, no durations recorded yet\n")
 
 
 def test_plan_of_tests_that_cannot_be_collected_is_refused(tmp_path: Path) -> None:

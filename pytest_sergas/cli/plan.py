@@ -88,7 +88,7 @@ def to_document(planned: Planned, shards: int) -> dict[str, Any]:
         "reason": made.reason,
         "workers": planned.workers,
         "recorded": bool(made.recorded),
-        "estimate": makespan_s(made, rules.caps, planned.workers) if made.units else 0.0,
+        "estimate": makespan_s(made, planned.workers) if made.units else 0.0,
         "max_workers": dict(rules.caps),
         "units": units,
         "shards": [[planned.node_ids[place] for unit in part for place in unit.tests] for part in parts],
@@ -111,7 +111,7 @@ def to_lines(planned: Planned, shards: int, *, every: bool) -> Iterator[str]:
         yield f"{', '.join(lanes)} of the workers"
     total_s = sum(unit.seconds for unit in made.units)
     unknown = "" if made.recorded else ", were every test as long as a second"
-    estimate_s = makespan_s(made, rules.caps, planned.workers)
+    estimate_s = makespan_s(made, planned.workers)
     yield f"about {seconds(estimate_s)} at -n {planned.workers}, {seconds(total_s)} without{unknown}"
     for units in made.stages:
         gate = f"gate {units[0].gate + 1}" if units[0].gate is not None else "behind the gates"

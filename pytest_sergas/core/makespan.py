@@ -1,41 +1,43 @@
-"""How long a plan takes with so many workers, had every test its recorded duration: list scheduling, stage by stage."""
+"""How long a plan takes with so many workers, had every test its recorded duration, stage by stage.
+
+A worker does its share. What no worker is named for goes to the first one that is free (list scheduling).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from pytest_sergas.core.plan import Plan, Unit
 
 
-def makespan_s(plan: Plan, caps: Mapping[str, int], workers: int) -> float:
+def makespan_s(plan: Plan, workers: int) -> float:
     """Return the seconds from the first test to the end of the last; starting workers is not counted.
 
     Args:
-        caps: type → how many workers may run it.
-        workers: at least 1.
+        workers: as many as the plan was made for.
     """
-    return sum(_stage_s(units, caps, workers) for units in plan.stages)
+    return sum(_stage_s(units, workers) for units in plan.stages)
 
 
-def _stage_s(units: Sequence[Unit], caps: Mapping[str, int], workers: int) -> float:
+def _stage_s(units: Sequence[Unit], workers: int) -> float:
     if units[0].exclusive:
         return sum(unit.seconds for unit in units)
-    free = [(0.0, number) for number in range(workers)]
-    heapify(free)
-    holders: dict[str, set[int]] = {name: set() for name in caps}
-    ends_s = [0.0]
+    ends_s = [0.0] * workers
     for unit in units:
+        if unit.worker is not None:
+            ends_s[unit.worker] += unit.seconds
+    free = [(end_s, number) for number, end_s in enumerate(ends_s)]
+    heapify(free)
+    for unit in units:
+        if unit.worker is not None:
+            continue
         # The first worker that is free and may run it; those that may not keep their place.
         passed = []
-        while True:
-            begins_s, number = heappop(free)
-            if all(number in holders[name] or len(holders[name]) < caps[name] for name in unit.capped):
-                break
+        begins_s, number = heappop(free)
+        while unit.workers and number not in unit.workers:
             passed.append((begins_s, number))
-        for name in unit.capped:
-            holders[name].add(number)
-        ends_s.append(begins_s + unit.seconds)
-        for entry in (*passed, (ends_s[-1], number)):
+            begins_s, number = heappop(free)
+        for entry in (*passed, (begins_s + unit.seconds, number)):
             heappush(free, entry)
-    return max(ends_s)
+    return max(end_s for end_s, _ in free)

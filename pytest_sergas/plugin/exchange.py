@@ -164,7 +164,7 @@ def _dump(left: Left) -> str:
             "notes": left.notes,
             "gates": left.rules.gates,
             "caps": left.rules.caps,
-            "names": [[tie.name, tie.firm] for tie in numbers],
+            "names": [[tie.name, tie.firm, tie.fixture, tie.held] for tie in numbers],
             "ties": ties,
             "exclusive": sorted(left.exclusive),
             "unmatched": left.unmatched,
@@ -176,7 +176,7 @@ def _dump(left: Left) -> str:
 
 def _load(text: str) -> Left:
     raw = json.loads(text)
-    names = [Tie(name, firm) for name, firm in raw["names"]]
+    names = [Tie(*entry) for entry in raw["names"]]
     return Left(
         types=raw["types"],
         faults=raw["faults"],

@@ -102,9 +102,11 @@ class Scheduling:
 
     def _assign(self, node_ids: Sequence[str]) -> Assignment:
         left, history = self._exchange.left, self._history()
-        made = plan(left.collected(node_ids), left.rules, history, workers=self._workers)
+        # What --stepwise goes on with next time is the first failure, and what stands before it is taken as passed.
+        in_order = bool(foreign.option(self._config, "stepwise"))
+        made = plan(left.collected(node_ids), left.rules, history, workers=self._workers, in_order=in_order)
         self._tell(made, left.rules.caps)
-        return Assignment(made, left.rules.caps, [history.durations.get(node_id) for node_id in node_ids])
+        return Assignment(made, [history.durations.get(node_id) for node_id in node_ids])
 
     def _tell(self, made: Plan, caps: Any) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")

@@ -9,6 +9,7 @@ of its own. Session-scoped fixtures do not tie: each worker has its own. Fixture
 
 from __future__ import annotations
 
+import inspect
 import re
 import unittest
 from typing import Any
@@ -29,7 +30,7 @@ class Ties:
     def __init__(self) -> None:
         self._fixtures = Fixtures()
         self._tying: dict[int, bool] = {}
-        self._made: dict[tuple[str, bool], Tie] = {}
+        self._made: dict[str, Tie] = {}
         self._packages: dict[str, bool] = {}
 
     def of(self, item: pytest.Item) -> tuple[Tie, ...]:
@@ -37,7 +38,8 @@ class Ties:
         found: dict[Tie, None] = {}
         group = _group(item)
         if group:
-            found[self._tie(f"group {group}", firm=True)] = None
+            name = f"group {group}"
+            found[self._made.setdefault(name, Tie(name, firm=True))] = None
         for definition in self._fixtures.of(item):
             if self._ties(definition, item):
                 tie = self._shared(definition, item)
@@ -45,7 +47,8 @@ class Ties:
                     found[tie] = None
         for node in item.iter_parents():
             if isinstance(node, pytest.Package) and self._sets_up(node):
-                found[self._tie(f"package {node.nodeid} __init__.py", firm=False)] = None
+                name = f"package {node.nodeid} __init__.py"
+                found[self._made.setdefault(name, Tie(name, fixture=name, held=True))] = None
         return tuple(found)
 
     def _sets_up(self, package: pytest.Package) -> bool:
@@ -71,10 +74,12 @@ class Ties:
         node = _scope_node(definition, item)
         if node is None:
             return None
-        return self._tie(f"{scope} {node.nodeid} {definition.baseid}::{definition.argname}", firm=scope == "class")
-
-    def _tie(self, name: str, *, firm: bool) -> Tie:
-        return self._made.setdefault((name, firm), Tie(name, firm))
+        fixture = f"{definition.baseid}::{definition.argname}"
+        name = f"{scope} {node.nodeid} {fixture}"
+        tie = self._made.get(name)
+        if tie is None:
+            tie = self._made[name] = Tie(name, fixture=fixture, held=_is_torn_down(definition))
+        return tie
 
 
 def _group(item: pytest.Item) -> str:
@@ -96,6 +101,13 @@ def _scope_node(definition: Any, item: pytest.Item) -> pytest.Collector | None:
         if isinstance(node, pytest.Package) and node.nodeid == definition.baseid:
             return node
     return None
+
+
+def _is_torn_down(definition: Any) -> bool:
+    """Whether something may happen after the last test: a generator, or a finalizer that is added to the request."""
+    function = inspect.unwrap(definition.func)
+    generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return generates or "request" in inspect.signature(function).parameters
 
 
 def _is_empty_class(definition: Any, item: pytest.Item) -> bool:

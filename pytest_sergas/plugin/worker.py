@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_sergas.core.plan import Rules, gates_of_units
+from pytest_sergas.core.plan import Rules, gates_of_tests
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange, foreign
 from pytest_sergas.plugin.forks import end_strays
@@ -73,7 +73,8 @@ def _guard_gates(config: pytest.Config, left: exchange.Left, node_ids: list[str]
     gates = left.rules.gates
     gated = {node_id: gates[name] for node_id in node_ids if (name := left.types.get(node_id, "")) in gates}
     if gated:
-        found = zip(node_ids, gates_of_units(left.collected(node_ids), left.rules), strict=True)
+        workers: int = config.workerinput["workercount"]  # type: ignore[attr-defined]  # set by pytest-xdist
+        found = zip(node_ids, gates_of_tests(left.collected(node_ids), left.rules, workers=workers), strict=True)
         units = {node_id: gate for node_id, gate in found if gate is not None}
         config.pluginmanager.register(WorkerGate(gated, units, left.types, shared), "sergas-gate")
 

@@ -124,11 +124,7 @@ def ours(suite: Suite, workers: int, *, recorded: bool) -> PlannedScheduling:
     return PlannedScheduling(
         SimpleNamespace(),  # type: ignore[arg-type]  # only reports of different collections need a real one
         workers=workers,
-        assign=lambda _: Assignment(
-            made,
-            {},
-            [history.durations.get(test.node_id) for test in suite.tests],
-        ),
+        assign=lambda _: Assignment(made, [history.durations.get(test.node_id) for test in suite.tests]),
         failed_gate=lambda: None,
         differs=lambda *_: None,
     )

@@ -17,7 +17,7 @@ def estimate_s(seconds: list[float], workers: int, *, types: list[str] | None = 
     tests = [Collected(str(place), name, exclusive=name == "load") for place, name in enumerate(names)]
     rules = Rules(caps=caps)
     history = History({str(place): duration for place, duration in enumerate(seconds)})
-    return makespan_s(plan(tests, rules, history, workers=workers), caps, workers)
+    return makespan_s(plan(tests, rules, history, workers=workers), workers)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.integers(1, 8))
@@ -45,4 +45,4 @@ def test_exclusive_tests_run_one_after_the_other_behind_the_others() -> None:
 
 
 def test_nothing_takes_no_time() -> None:
-    assert makespan_s(plan([], Rules(), History(), workers=2), {}, 2) == 0.0
+    assert makespan_s(plan([], Rules(), History(), workers=2), 2) == 0.0

@@ -79,7 +79,7 @@ def test_recorded_durations_order_the_next_parallel_run(pytester: pytest.Pyteste
     pytester.makepyfile(test_a=TESTS)
     run(*WITH_CACHE, record=False)
 
-    assert "longest first by 2 recorded durations" in run(*WITH_CACHE, "-n2", "-v").text
+    assert "shared out by 2 recorded durations" in run(*WITH_CACHE, "-n2", "-v").text
 
 
 def test_without_cache_nothing_is_written(pytester: pytest.Pytester, run: Run) -> None:
@@ -126,7 +126,7 @@ def test_file_of_the_configuration_is_only_read(pytester: pytest.Pytester, run: 
 
     ran = run("-n2", "-v")
 
-    assert "longest first by 1 recorded durations" in ran.text
+    assert "shared out by 1 recorded duration" in ran.text
     assert (pytester.path / "shared.json").read_bytes() == before
 
 

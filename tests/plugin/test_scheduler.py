@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_sergas.core.durations import Duration, to_json
 from pytest_sergas.core.plan import Collected, History, Plan, Rules, Tie, Unit, plan
 from pytest_sergas.plugin.scheduler import Assignment, PlannedScheduling
 from tests.plugin.conftest import Ran, Run
@@ -84,7 +85,7 @@ class Model:
         self.scheduler = PlannedScheduling(
             SimpleNamespace(),  # type: ignore[arg-type]  # only reports of different collections need a real one
             workers=workers,
-            assign=lambda _: Assignment(self.made, RULES.caps, seconds),
+            assign=lambda _: Assignment(self.made, seconds),
             failed_gate=lambda: self.gate,
             differs=lambda one, other, _, __: None if one == other else "they differ",
         )
@@ -299,7 +300,9 @@ def test_longest_tests_begin_at_once_and_the_next_ones_wait_behind_the_shortest_
     while model.starting:
         model.arrive()
 
-    assert [node.received for node in model.nodes] == [[0, 7], [1, 6], [2, 5], [3, 4]]
+    # Recorded, each has a share of its own, in the order of collection; else what comes next goes to the last ones.
+    waiting = [8, 6, 5, 4] if recorded else [7, 6, 5, 4]
+    assert [node.received for node in model.nodes] == [[place, behind] for place, behind in enumerate(waiting)]
 
 
 def test_test_that_is_completed_twice_counts_once() -> None:
@@ -493,11 +496,11 @@ def test_verbose_run_tells_how_the_plan_was_made(pytester: pytest.Pytester, run:
 
     ran.result.stdout.fnmatch_lines(
         [
-            "sergas: 27 tests in 27 units, no durations recorded yet, 4 first*, 3 exclusive, by one worker alone",
-            "sergas: e2e on at most 2 of the workers",
+            "sergas: 27 tests in * units, in collection order, no durations recorded yet, 4 first because of a gate, *",
         ]
     )
     assert "sergas: " not in run("-n2").text
+    assert "sergas: e2e on at most 2 of the workers" in run("-n3", "-v").text
 
 
 @pytest.mark.parametrize("switched_off", ["no:terminal", "no:timeout", "no:rerunfailures", "no:asyncio"])
@@ -540,7 +543,7 @@ def test_group_stays_on_one_worker(pytester: pytest.Pytester, run: Run) -> None:
 
 
 @pytest.mark.parametrize("scope", ["class", "module", "package"])
-def test_shared_fixture_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run, scope: str) -> None:
+def test_expensive_shared_fixture_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run, scope: str) -> None:
     package = pytester.mkpydir("shop")
     (package / "conftest.py").write_text(
         f"import pytest\n@pytest.fixture(scope='{scope}')\ndef shared():\n    open('set-ups', 'a').write('x')\n",
@@ -551,8 +554,11 @@ def test_shared_fixture_is_set_up_once_with_workers(pytester: pytest.Pytester, r
         "    def test_one(self, shared, n): pass\n",
         "utf-8",
     )
+    known = {f"shop/test_shop.py::TestShop::test_one[{n}]": Duration(2.0, 0.0) for n in range(1, 8)}
+    known["shop/test_shop.py::TestShop::test_one[0]"] = Duration(9.0, 7.0)
+    (pytester.path / "known.json").write_bytes(to_json(known))
 
-    ran = run("-n3")
+    ran = run("-n3", "--sergas-durations=known.json")
 
     assert len(ran.outcomes) == 8
     assert Path(pytester.path, "set-ups").read_text("utf-8") == "x"

@@ -29,7 +29,7 @@ def unused() -> str:
 
 
 def test_durations_of_the_sidecar_order_the_run(pytester: pytest.Pytester, run: Run, tmp_path: Path) -> None:
-    pytester.makepyfile(test_a=TESTS)
+    pytester.makepyfile(test_a="def test_a(): pass\ndef test_b(): pass\n")
     slow, other = record("test_a.py::test_b", attempt(call_s=9.0)), record("test_a.py::test_b", attempt(call_s=1.0))
     with sidecar(tmp_path) as served:
         for number, test, project in ((1, slow, "shop"), (2, other, "another")):
@@ -37,9 +37,9 @@ def test_durations_of_the_sidecar_order_the_run(pytester: pytest.Pytester, run: 
             assert ask(served.url, "/api/runs", "POST", headers={"Content-Type": "application/json"}, body=body).status
         pytester.makefile(".toml", sergas='project = "shop"\n')
 
-        ran = run("-n1", "-v", "--sergas-durations", served.url)
+        ran = run("-n2", "-v", "--sergas-durations", served.url)
 
-    assert "longest first by 1 recorded durations" in ran.text
+    assert "shared out by 1 recorded duration" in ran.text
     assert ran.document is not None
     assert "notes" not in ran.document["results"]["extra"]
     assert not list(pytester.path.glob("http*")), "the URL was taken for a file"

@@ -64,9 +64,15 @@ def test_workers_and_a_single_process_have_the_same_shard(run: Run) -> None:
     assert alone.document["results"]["extra"]["split"] == parallel.document["results"]["extra"]["split"] != ""
 
 
-@pytest.mark.usefixtures("suite")
-def test_tests_that_share_a_fixture_stay_together(run: Run) -> None:
-    runs = [run("--sergas-shard", f"{number}/9") for number in range(1, 10)]
+# The fixture of the class is too expensive to be set up twice.
+TOGETHER = {
+    f"test_a.py::TestTogether::test_one[{number}]": Duration(100.0, 90.0 * (number == 0)) for number in range(3)
+}
+
+
+def test_tests_that_share_an_expensive_fixture_stay_together(suite: Path, run: Run) -> None:
+    (suite / "shared.json").write_bytes(to_json(TOGETHER))
+    runs = [run("--sergas-durations=shared.json", "--sergas-shard", f"{number}/9") for number in range(1, 10)]
 
     together = [len([name for name in ran.tests if name.startswith("TestTogether")]) for ran in runs if ran.tests]
     assert max(together) == 3
@@ -83,8 +89,7 @@ def test_order_of_another_plugin_changes_no_shard(pytester: pytest.Pytester, run
 @pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n2",), id="two workers")])
 def test_shared_file_balances_shards_by_time(suite: Path, run: Run, workers: tuple[str, ...]) -> None:
     times = {f"test_a.py::test_two[{number}]": Duration(0.01, 0.0) for number in range(6)}
-    times |= {f"test_a.py::TestTogether::test_one[{number}]": Duration(100.0, 0.0) for number in range(3)}
-    (suite / "shared.json").write_bytes(to_json(times))
+    (suite / "shared.json").write_bytes(to_json(times | TOGETHER))
 
     first, second = (
         run(*workers, "--sergas-durations", "shared.json", "--sergas-shard", f"{number}/2") for number in (1, 2)

@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from pytest_sergas.core.durations import Duration, to_json
 from pytest_sergas.core.plan import Collected, History, Rules, plan
 from pytest_sergas.plugin.units import Ties
 from tests.plugin.conftest import Run
@@ -19,7 +20,9 @@ def units(pytester: pytest.Pytester) -> set[frozenset[str]]:
     ties = Ties()
     tests = [Collected(item.nodeid, "unit", ties.of(item)) for item in items]
     names = [item.nodeid.partition("::")[2] for item in items]
-    made = plan(tests, Rules(), History(), workers=4)
+    # Every set-up is too expensive to be repeated, and every test too long to be joined with its neighbours.
+    recorded = {test.node_id: 10.0 for test in tests}
+    made = plan(tests, Rules(), History(recorded, recorded), workers=4)
     return {frozenset(names[place] for place in unit.tests) for unit in made.units}
 
 
@@ -206,13 +209,16 @@ def test_set_up_functions_of_a_package_tie_its_tests_and_those_below(pytester: p
     }
 
 
-def test_package_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run) -> None:
+def test_package_with_an_expensive_set_up_is_set_up_once_with_workers(pytester: pytest.Pytester, run: Run) -> None:
     package = pytester.mkpydir("shop")
     (package / "__init__.py").write_text("def setup_module(): open('set-ups', 'a').write('x')\n", "utf-8")
     for letter in "abcd":
         (package / f"test_{letter}.py").write_text("def test_one(): pass\ndef test_two(): pass\n", "utf-8")
+    known = {f"shop/test_{letter}.py::test_{name}": Duration(2.0, 0.0) for letter in "abcd" for name in ("one", "two")}
+    known["shop/test_a.py::test_one"] = Duration(9.0, 7.0)
+    (pytester.path / "known.json").write_bytes(to_json(known))
 
-    ran = run("-n2")
+    ran = run("-n2", "--sergas-durations=known.json")
 
     assert set(ran.outcomes.values()) == {"passed"}
     assert (pytester.path / "set-ups").read_text("utf-8") == "x"
