@@ -228,6 +228,7 @@ def test_sighup_with_a_wrong_configuration_keeps_the_old_one_loudly(tmp_path: Pa
         assert "sergas_config_last_reload_successful 0\n" in ask(running.url, "/metrics").text
         for path in ("/", "/components"):
             assert "allowed_hosts = 1: allowed: a list of texts" in ask(running.url, path).text
+        assert "Everything is fine" not in ask(running.url, "/").text
         (tmp_path / "sergas.toml").write_text("[[chanels]]\ntype = 'log'\n", encoding="utf-8")
         running.send(signal.SIGHUP)
         running.waits_for("did you mean 'channels'?")
