@@ -182,6 +182,30 @@ def test_every_command_judges_the_whole_configuration(
         assert f"did you mean {near!r}?" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("checks",), "sergas: no checks; [[checks]]"),
+        (("channels",), "sergas: no channels; [[channels]]"),
+        (("channels", "test", "team"), "sergas: no channels; [[channels]]"),
+        (("routes",), "sergas: no channels and no routes; [[channels]] and [[routes]]"),
+        (("routes", "test", "severity=critical"), "sergas: no channels and no routes; [[channels]] and [[routes]]"),
+        (("rules", "check"), "sergas: no rules; the key files of [rules]"),
+        (("export", "alertmanager"), "sergas: no channels; [[channels]]"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_nothing_configured_for_what_is_asked_ends_with_2(
+    command: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("[rules]\nready_made = []\n")
+
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(said)
+
+
 # How a sidecar is asked
 
 

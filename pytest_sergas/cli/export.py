@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from pytest_sergas.cli import _alertmanager
 
+        if not settings["channels"].channels:
+            raise SergasError("sergas: no channels; [[channels]] in the configuration says where notifications go")
         exported = _alertmanager.export(**settings, root=root)
     text = yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True)
     if arguments.output:
