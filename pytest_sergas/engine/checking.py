@@ -243,6 +243,11 @@ class Checking:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._save()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether checks run at their intervals."""
+        return self._saver is not None
+
     async def check_all(self) -> dict[str, CheckResult]:
         """Run every check now, all at the same time, and return what is reported then."""
         await asyncio.gather(*(self._check(watched) for watched in self._watched.values()))

@@ -2,13 +2,15 @@
 
     system       `ComprehensiveMonitoringSystem`: all of it
     settings     its configuration
+    hub          the one engine that the classes are views of
     metrics      `MetricsCollector`
     alerts       `AlertManager`
-    channels     where it tells
+    channels     the channels that it notifies
     health       `HealthChecker` and its providers
     suites       what a `TestSuite` is, and what came of it
+    covered      what several suites covered together
     runner       `TestRunner`: pytest in a process of its own
-    running      an engine that runs, seen from anywhere
+    reporting    a run, as the engine takes one that was pushed
 
 The decorators are those of the plugin. The names are resolved when they are first used (PEP 562), so that who runs
 tests loads no engine. `pytest_sergas` has the same.

@@ -106,12 +106,13 @@ class SystemHealthCheck(HealthCheckProvider):
 class HealthChecker:
     """Checks components, all at the same time, each within its timeout; a view of an engine.
 
-    Alone, it checks when it is asked. As a part of a `ComprehensiveMonitoringSystem` that runs, its checks run at their
-    interval as well, and the overall health is that of the last results. Either way it keeps their history.
+    Alone, it checks whenever it is asked, and from the first time on also at its interval, so that it has a history.
+    As a part of a `ComprehensiveMonitoringSystem`, its checks run at their interval while that runs, and the overall
+    health is that of the last results.
 
     Args:
         timeout: seconds that a check may take.
-        interval: seconds from one run to the next, in a system that runs.
+        interval: seconds from one run to the next.
         hub: the engine of a system whose part this is; default: one of its own.
     """
 
@@ -119,6 +120,7 @@ class HealthChecker:
         self._timeout_s = timeout
         self._interval_s = interval
         self._hub = hub or Hub(quiet(Path.cwd()))
+        self._is_alone = hub is None
         self._names = {check.name for check in self._hub.settings.checks.checks}
         if self._hub.settings.checks.machine:
             self._names.add(MACHINE)
@@ -166,7 +168,14 @@ class HealthChecker:
 
     async def check_all_health(self) -> dict[str, CheckResult]:
         """Run every check now and return name → result."""
-        return await self._hub.within(lambda engine: engine.checking.check_all())
+        is_alone = self._is_alone
+
+        async def check(engine: Engine) -> dict[str, CheckResult]:
+            if is_alone and not engine.checking.is_running:
+                await engine.checking.start()
+            return await engine.checking.check_all()
+
+        return await self._hub.within(check)
 
     async def get_overall_health(self) -> CheckResult:
         """Return the health of the whole; its `to_dict` is the documented JSON."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from pathlib import Path
@@ -163,3 +164,35 @@ def test_function_of_a_name_that_is_taken_is_refused() -> None:
 
 def test_alone_there_is_no_uptime() -> None:
     assert HealthChecker().get_uptime() == {}
+
+
+async def test_alone_it_checks_at_its_interval_from_the_first_time_on_and_keeps_the_history() -> None:
+    checked = asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+    is_well = [True]
+
+    def shop() -> bool:
+        loop.call_soon_threadsafe(checked.release)
+        return is_well[0]
+
+    shop.__qualname__ = "shop"
+    checker = HealthChecker(interval=0.05)
+    checker.add_provider(shop)
+    first = await checker.check_all_health()
+    is_well[0] = False
+    async with asyncio.timeout(60):
+        while [span.status.value for span in checker.get_health_history()["shop"]] != ["healthy", "unhealthy"]:
+            await checked.acquire()
+
+    assert first["shop"].status is HealthStatus.HEALTHY
+    assert (await checker.get_overall_health()).status is HealthStatus.UNHEALTHY
+    assert checker.get_uptime().keys() == {"shop"}
+
+
+async def test_first_time_asks_each_check_once() -> None:
+    with answering() as server:
+        checker = HealthChecker()
+        checker.add_provider(HTTPHealthCheck(server.url, name="shop"))
+        await checker.check_all_health()
+
+    assert len(server.received) == 1
