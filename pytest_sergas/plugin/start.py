@@ -62,12 +62,12 @@ class _Appending:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None]:
-        if getattr(early_config.option, "cov_source", None):
-            from pytest_sergas.plugin.foreign import command_line
+        from pytest_sergas.plugin.foreign import command_line
 
-            known = command_line(early_config, "coverage may be incomplete where a worker is replaced")
-            if known is not None and hasattr(known, "cov_append"):
-                known.cov_append = True
+        # Not early_config.option, which has no option of the command line yet.
+        known = command_line(early_config, "coverage may be incomplete where a worker is replaced")
+        if known is not None and hasattr(known, "cov_append"):
+            known.cov_append = True
         yield
 
 
