@@ -61,13 +61,14 @@ class _Appending:
     """A worker that replaces a dead one begins when others may have ended, and pytest-cov would erase their data."""
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Generator[None]:
-        from pytest_sergas.plugin.foreign import command_line
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, args: list[str]) -> Generator[None]:
+        # Not early_config.option, which has nothing of the command line yet.
+        if any(word.startswith("--cov") for word in args):
+            from pytest_sergas.plugin.foreign import command_line
 
-        # Not early_config.option, which has no option of the command line yet.
-        known = command_line(early_config, "coverage may be incomplete where a worker is replaced")
-        if known is not None and hasattr(known, "cov_append"):
-            known.cov_append = True
+            known = command_line(early_config, "coverage may be incomplete where a worker is replaced")
+            if known is not None and hasattr(known, "cov_append"):
+                known.cov_append = True
         yield
 
 
