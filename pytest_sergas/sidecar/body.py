@@ -64,11 +64,13 @@ class _Gunzip:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._plain = bytearray()
-        self._member: zlib._Decompress | None = None
+        self._member = zlib.decompressobj(_GZIP)
+        self._is_empty = True
 
     def feed(self, data: bytes) -> None:
         while data:
-            if self._member is None or self._member.eof:
+            self._is_empty = False
+            if self._member.eof:
                 self._member = zlib.decompressobj(_GZIP)
             try:
                 self._plain += self._member.decompress(data, _PIECE_BYTES)
@@ -79,7 +81,7 @@ class _Gunzip:
             data = self._member.unconsumed_tail or self._member.unused_data
 
     def close(self) -> bytes:
-        if self._member is None:
+        if self._is_empty:
             raise BadGzipError("it is empty")
         # What is not consumed because the piece was full has been asked for in feed; the last piece may still be held.
         self._plain += self._member.flush()

@@ -18,10 +18,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
+from pytest_sergas.sidecar.foreign import HttpToolsProtocol
 
 HEAD_LIMIT_BYTES = 32 * 1024
 KEEP_ALIVE_S = 75  # longer than any usual scrape interval: a scraper keeps its connection

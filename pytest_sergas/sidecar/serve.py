@@ -7,7 +7,6 @@ SIGHUP            read the configuration again; when it is wrong, say so and kee
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import logging
@@ -15,7 +14,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,6 +30,7 @@ from pytest_sergas.sidecar import logs
 from pytest_sergas.sidecar.app import create_app
 from pytest_sergas.sidecar.auth import Authentication
 from pytest_sergas.sidecar.connection import KEEP_ALIVE_S, Connections, Limits
+from pytest_sergas.sidecar.foreign import connection_fault
 from pytest_sergas.sidecar.guard import Access, Guard
 from pytest_sergas.sidecar.loop import Loop
 from pytest_sergas.sidecar.web_config import WebConfig, read_web_config
@@ -230,11 +230,24 @@ class Process:
         scheme = "http" if self._context is None else "https"
         print(f"listening on {scheme}://{Address(host, port)}", flush=True)  # noqa: T201  who chose port 0 reads it here
 
+    def _protocol(self) -> type[asyncio.Protocol] | str:
+        """Return the class of connections; uvicorn's own where ours cannot derive from it."""
+        fault = connection_fault()
+        if not fault:
+            return self._connections.protocol()
+        _LOG.warning(
+            "uvicorn %s is not as expected: %s; slow clients have no deadlines, and neither connections nor heads "
+            "of requests are limited",
+            uvicorn.__version__,
+            fault,
+        )
+        return "auto"
+
     def _config(self) -> uvicorn.Config:
         context = self._context
         return uvicorn.Config(
             self._guard,
-            http=self._connections.protocol(),
+            http=self._protocol(),
             loop="asyncio",  # uvloop was measured and does not help
             ws="none",
             lifespan="off",
@@ -258,21 +271,14 @@ class _Server(uvicorn.Server):
         self._on_reload = on_reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End well: uvicorn's own raises the signal again when it is done, and the process would die of it."""
+        # In the place of uvicorn's own handlers, which it has set by now: they raise the signal again when all is done,
+        # and the process would die of it.
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        try:
-            yield
-        finally:
-            for number in (*_STOPPING, signal.SIGHUP):
-                loop.remove_signal_handler(number)
+        await super().startup(sockets)
+        self._on_ready()
 
     def _stop(self) -> None:
         self.should_exit = True
