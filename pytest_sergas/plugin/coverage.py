@@ -4,6 +4,11 @@ While a test runs, coverage's dynamic context is its type; with ``--cov-context=
 the test. What runs while modules are imported belongs to no test and counts for every type. Workers save contexts with
 their data, and pytest-cov joins them.
 
+Coverage's core that uses `sys.monitoring`, the default from Python 3.14 on, hears of each line once, whatever the
+context. So with each context all lines are made to report again. Where other contexts than these are in the data, the
+coverage of a type is unknown: with ``dynamic_context`` in the configuration of coverage, ``min_coverage`` is a usage
+error.
+
 A worker that dies takes its data with it. What is then missing is nobody's fault, so neither ``min_coverage`` nor
 pytest-cov's own ``--cov-fail-under`` is judged in such a run.
 """
@@ -12,6 +17,8 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +30,7 @@ from pytest_sergas.core.summary import TYPE_ORDER
 from pytest_sergas.plugin.foreign import Measured
 
 _PREFIX = "sergas:"
-_IMPORTING = "^$"
+_TOOLS = range(6)  # of sys.monitoring
 
 
 class Coverage:
@@ -31,27 +38,50 @@ class Coverage:
 
     Args:
         types: node id → type; filled by whoever collects.
+        least: the types with ``min_coverage``.
 
     Attributes:
         notes: what the summary should say about coverage.
     """
 
-    def __init__(self, config: pytest.Config, types: Mapping[str, str]) -> None:
+    def __init__(self, config: pytest.Config, types: Mapping[str, str], least: Iterable[str] = ()) -> None:
         self._measured = Measured(config)
         self._types = types
+        self._least = tuple(least)
         self._now = ""
         self.notes: list[str] = []
         self.is_whole = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        cov = self._measured.cov
+        if self._least and cov is not None and (chosen := _dynamic_context(cov)):
+            raise pytest.UsageError(
+                f"sergas: min_coverage of {', '.join(self._least)} cannot be judged, because the configuration of "
+                f"coverage has dynamic_context = {chosen!r}; remove one of the two"
+            )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         context = f"{_PREFIX}{self._types.get(item.nodeid, UNTYPED)}"
         if context != self._now:
-            cov = self._measured.cov
-            if self._is_ours(cov):
-                cov.switch_context(context)
-                self._now = context
+            self._switch(context)
         return (yield)
+
+    def _switch(self, context: str) -> None:
+        cov = self._measured.cov
+        if cov is None or _dynamic_context(cov):
+            return
+        if not self._measured.is_by_test:
+            self._now = context
+            # That contexts may be incomplete with sys.monitoring, which the next lines see to, and that a plugin of
+            # coverage switches them as well, which is found out from the data.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                cov.switch_context(context)
+        monitoring: Any = getattr(sys, "monitoring", None)
+        if monitoring is not None and any(monitoring.get_tool(number) == "coverage.py" for number in _TOOLS):
+            monitoring.restart_events()
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -62,10 +92,6 @@ class Coverage:
                 f"coverage: the data of worker {node.gateway.id}, which died, is missing; no minimum of it is judged"
             )
 
-    def _is_ours(self, cov: Any) -> bool:
-        """Whether nobody else says what coverage's contexts are."""
-        return cov is not None and not self._measured.is_by_test and not cov.get_option("run:dynamic_context")
-
     def percentages(self, tests: Sequence[TestRecord]) -> dict[str, float]:
         """Return the percentage of the whole run, under `ALL`, and of each type; empty where nothing was measured."""
         from coverage.exceptions import CoverageException
@@ -75,15 +101,28 @@ class Coverage:
             return {}
         try:
             found = {ALL: _percent(cov)}
-            if cov.get_option("run:dynamic_context"):
-                self.notes.append("coverage: with dynamic_context in its configuration it is not known by type")
+            static = str(cov.get_option("run:context") or "")
+            if reason := self._unknown(cov, static):
+                self.notes.append(f"coverage: {reason} it is not known by type")
                 return found
+            # As coverage joins them.
+            before = re.escape(f"{static}|") if static else ""
             for name, contexts in self._contexts(tests):
-                found[name] = _percent(cov, (contexts, _IMPORTING))
+                found[name] = _percent(cov, (f"^{before}{contexts}", f"^{re.escape(static)}$"))
         except CoverageException as error:
             self.notes.append(f"coverage is not known: {error}")
             return {}
         return found
+
+    def _unknown(self, cov: Any, static: str) -> str:
+        """Return why coverage is not known by type, or ""."""
+        if _dynamic_context(cov):
+            return "with dynamic_context in its configuration"
+        if self._measured.is_by_test:
+            return ""
+        ours = (static, f"{static}|{_PREFIX}" if static else _PREFIX)
+        others = [one for one in cov.get_data().measured_contexts() if one != ours[0] and not one.startswith(ours[1])]
+        return f"with contexts such as {min(others)!r}, which are not of this run," if others else ""
 
     def _contexts(self, tests: Iterable[TestRecord]) -> Iterator[tuple[str, str]]:
         """Return for each type that ran, in their order, a pattern of its contexts."""
@@ -92,9 +131,15 @@ class Coverage:
             by_type.setdefault(test.type, []).append(test.node_id)
         for name, node_ids in sorted(by_type.items(), key=lambda entry: TYPE_ORDER.index(entry[0])):
             if self._measured.is_by_test:
-                yield name, rf"^(?:{'|'.join(map(re.escape, node_ids))})\|"
+                yield name, rf"(?:{'|'.join(map(re.escape, node_ids))})\|"
             else:
-                yield name, f"^{_PREFIX}{name}$"
+                yield name, f"{_PREFIX}{name}$"
+
+
+def _dynamic_context(cov: Any) -> str:
+    """Return what the configuration of coverage says about contexts, or ""."""
+    chosen = cov.get_option("run:dynamic_context")
+    return "" if chosen in {None, "none"} else str(chosen)
 
 
 def _percent(cov: Any, contexts: Sequence[str] | None = None) -> float:

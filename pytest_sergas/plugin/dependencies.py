@@ -97,14 +97,14 @@ def register_alone(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
         dependencies = Dependencies(config, wanted, needed_by(items))
         config.pluginmanager.register(dependencies, NAME)
         config.pluginmanager.register(_First(dependencies), "sergas-dependencies-first")
-        config.pluginmanager.register(Guard(lambda: dependencies.known), "sergas-dependencies-guard")
+        config.pluginmanager.register(Guard(config, lambda: dependencies.known), "sergas-dependencies-guard")
 
 
 def register_on_worker(config: pytest.Config, shared: Path) -> None:
     """Register what a worker needs whose controller runs the checks."""
     if _only_shows(config):
         return
-    config.pluginmanager.register(Guard(_Shared(shared / _FILE).known), "sergas-dependencies-guard")
+    config.pluginmanager.register(Guard(config, _Shared(shared / _FILE).known), "sergas-dependencies-guard")
 
 
 def register_on_controller(
@@ -258,8 +258,9 @@ class Guard:
         known: name → what became of it; asked before every test that needs anything.
     """
 
-    def __init__(self, known: Callable[[], Known]) -> None:
+    def __init__(self, config: pytest.Config, known: Callable[[], Known]) -> None:
         self._known = known
+        self._skipped = skipped_at_item(config)
         self._otherwise = "fail" if is_ci(os.environ) else "skip"
 
     @pytest.hookimpl(tryfirst=True)
@@ -277,7 +278,7 @@ class Guard:
                 item.add_marker(pytest.mark.flaky(reruns=0, condition=False), append=False)
                 pytest.fail("\n".join(one.message for one in missing), pytrace=False)
             if (policy.on_unavailable or self._otherwise) == "skip":
-                raise skipped_at_item(item.config)(why)
+                raise self._skipped(why)
             # To repeat it would change nothing.
             item.add_marker(pytest.mark.flaky(reruns=0, condition=False), append=False)
             pytest.fail(f"{why}\n{_advice(policy)}", pytrace=False)

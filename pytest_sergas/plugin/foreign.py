@@ -296,8 +296,6 @@ class TimeoutSettings:
     def __init__(self, config: pytest.Config) -> None:
         import pytest_timeout
 
-        self._engine = pytest_timeout
-        self._config = config
         self.of_run: pytest_timeout.Settings = _function(pytest_timeout, "get_env_settings", 1)(config)
         missing = {"timeout", "method", "func_only"} - set(getattr(self.of_run, "_fields", ()))
         if missing:
@@ -305,17 +303,14 @@ class TimeoutSettings:
         for name in ("pytest_timeout_set_timer", "pytest_timeout_cancel_timer"):
             _function(config.hook, name, 0)
         self._of_item: Callable[..., pytest_timeout.Settings] | None = None
-        self._is_checked = False
+        try:
+            self._of_item = _function(pytest_timeout, "_get_item_settings", 1)
+        except _ChangedError as error:
+            cost = "timeout marks guard only the first attempt of a test, and no teardown after a failure"
+            lose(config, "pytest-timeout", error, cost)
 
     def of_item(self, item: pytest.Item) -> pytest_timeout.Settings:
         """Return what is in force for ``item``, its mark included."""
-        if not self._is_checked:
-            self._is_checked = True
-            try:
-                self._of_item = _function(self._engine, "_get_item_settings", 1)
-            except _ChangedError as error:
-                cost = "timeout marks guard only the first attempt of a test, and no teardown after a failure"
-                lose(self._config, "pytest-timeout", error, cost)
         if self._of_item is not None:
             return self._of_item(item)
         # Nothing is armed again where a mark says something that only pytest-timeout can read.

@@ -353,7 +353,9 @@ class Run:
             return None
         from pytest_sergas.plugin.coverage import Coverage
 
-        coverage = Coverage(self._config, self._types)
+        types = self._loaded.settings.types
+        least = [kind.value for kind, table in types.items() if table.enabled and table.least_coverage]
+        coverage = Coverage(self._config, self._types, least)
         self._config.pluginmanager.register(coverage, "sergas-coverage")
         return coverage
 

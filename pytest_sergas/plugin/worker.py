@@ -51,13 +51,14 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
         found.notes[note] = None
     quarantining: Quarantining | None = config.pluginmanager.getplugin("sergas-quarantine")
     needs, needed_by = _guard_dependencies(session, shared) if found.needs_checks else ([], {})
-    ties = Ties()
+    known = Ties()
+    ties = [known.of(item) for item in session.items]
     left = exchange.Left(
         types=found.types,
         faults=found.faults,
         notes=[*found.notes, *foreign.lost(config)],
         rules=Rules(gates, caps),
-        ties=[ties.of(item) for item in session.items],
+        ties=ties,
         exclusive=exclusive,
         unmatched=quarantining.unmatched if quarantining is not None else (),
         needs=needs,

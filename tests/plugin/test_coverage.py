@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_three(): code.three()
 """
 COVERAGE = {"all": 100.0, "unit": 60.0, "integration": 80.0, "smoke": 40.0, "untyped": 60.0}
 COV = ("--cov=code_under_test", "--cov-report=")
+CORES = ["ctrace", "pytrace", *(["sysmon"] if sys.version_info >= (3, 12) else [])]
 
 
 @pytest.fixture
@@ -123,6 +125,42 @@ def test_worker_that_dies_fails_nothing_for_its_coverage(suite: pytest.Pytester,
     assert "fail-under" not in ran.text
 
 
+@BOTH
+@pytest.mark.parametrize("context", [(), ("--cov-context=test",)], ids=["our contexts", "pytest-cov's contexts"])
+@pytest.mark.parametrize("core", CORES)
+def test_every_core_of_coverage_counts_alike(
+    suite: pytest.Pytester, run: Run, workers: tuple[str, ...], context: tuple[str, ...], core: str
+) -> None:
+    Path(suite.path, ".coveragerc").write_text(f"[run]\ncore = {core}\n")
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 60\n[types.integration]\nmin_coverage = 80\n")
+    # What pytest-cov itself does with contexts is for its user to know.
+    strict = () if context else ("-W", "error")
+
+    ran = run(*COV, *workers, *context, *strict)
+
+    assert coverage(ran) == COVERAGE
+    assert ran.result.ret == pytest.ExitCode.OK
+    assert context or "CoverageWarning" not in ran.text + ran.result.stderr.str()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.usefixtures("suite")
+def test_core_that_the_environment_names_counts_alike(run: Run, core: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVERAGE_CORE", core)
+
+    assert coverage(run(*COV)) == COVERAGE
+
+
+@BOTH
+@pytest.mark.parametrize("context", [(), ("--cov-context=test",)], ids=["our contexts", "pytest-cov's contexts"])
+def test_static_context_of_the_user_stands_before_the_type(
+    suite: pytest.Pytester, run: Run, workers: tuple[str, ...], context: tuple[str, ...]
+) -> None:
+    Path(suite.path, ".coveragerc").write_text("[run]\ncontext = nightly (1+1)\n")
+
+    assert coverage(run(*COV, *workers, *context)) == COVERAGE
+
+
 def test_contexts_that_somebody_else_sets_are_left_alone(suite: pytest.Pytester, run: Run) -> None:
     Path(suite.path, ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
 
@@ -130,6 +168,40 @@ def test_contexts_that_somebody_else_sets_are_left_alone(suite: pytest.Pytester,
 
     assert coverage(ran) == {"all": 100.0}
     assert extra(ran, "notes") == ["coverage: with dynamic_context in its configuration it is not known by type"]
+
+
+def test_minimum_that_contexts_of_somebody_else_hide_is_a_usage_error(suite: pytest.Pytester, run: Run) -> None:
+    Path(suite.path, ".coveragerc").write_text("[run]\ndynamic_context = test_function\n")
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 50\n[types.smoke]\nmin_coverage = 10\n")
+
+    ran = run(*COV)
+
+    assert ran.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "ERROR: sergas: min_coverage of unit, smoke cannot be judged, because the configuration of coverage has "
+        "dynamic_context = 'test_function'; remove one of the two"
+    ) in ran.result.stderr.str()
+    assert "test_it.py" not in ran.text
+
+
+def test_contexts_off_are_contexts_of_ours(suite: pytest.Pytester, run: Run) -> None:
+    Path(suite.path, ".coveragerc").write_text("[run]\ndynamic_context = none\n")
+
+    assert coverage(run(*COV)) == COVERAGE
+
+
+@pytest.mark.usefixtures("suite")
+def test_contexts_of_an_earlier_run_are_not_taken_for_types(run: Run) -> None:
+    run(*COV, "--cov-context=test")
+
+    ran = run(*COV, "--cov-append")
+
+    assert coverage(ran) == {"all": 100.0}
+    (note,) = extra(ran, "notes")
+    assert note == (
+        "coverage: with contexts such as 'test_it.py::test_one_again|run', which are not of this run, "
+        "it is not known by type"
+    )
 
 
 @pytest.mark.usefixtures("suite")
