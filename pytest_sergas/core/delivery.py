@@ -1,12 +1,15 @@
-"""What is told to whom and when, and why not: groups, repeating, cooldown, silences, escalation.
+"""Which notifications go to which channel, when, and why not: one look at a group of alerts.
 
-A group is what one route tells together. Alerts `arrived` in it; when it is due, `flush` gives a verdict for every
-alert and every channel, and drafts for the channels that have to be told something. What a channel has been told is
-kept for each alert, so that nothing is told twice and no end is forgotten. A rise in severity passes cooldown and
-waiting: an alert's identity is its labels without ``severity``. The end of what was told passes everything but the
-grouping.
+A group is what one route sends together. When it is due, `flush` gives a verdict for every alert and every channel of
+the route, and drafts for the channels that have something to be sent. What a receiver has taken is known for each
+alert and channel (`Known`), whichever route brought it there: nothing is sent twice, and no end is forgotten. Taken
+means taken: a draft changes nothing that is known, only the receiver's answer does. One that was refused is owed, and
+is tried again at the group interval, doubling to an hour; the end of what was never taken is not sent, and an end that
+is refused expires after a day.
 
-Elapsed time is that of the monotonic clock; only the ends of silences are moments of the wall clock.
+A rise in severity passes cooldown and waiting: an alert's identity is its labels without ``severity``. The end of what
+was taken passes everything but the grouping. Elapsed time is that of the monotonic clock; only the ends of silences
+are moments of the wall clock.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
+from typing import Protocol
 
 from pytest_sergas.core.alerts import AlertLevel
 from pytest_sergas.core.clock import Now
@@ -23,13 +27,15 @@ from pytest_sergas.core.routes import Route
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Muted
 
+END_EXPIRES_S = 86_400.0
+_REFUSED_LEAST_S, _REFUSED_MOST_S = 1.0, 3_600.0
 _LOOK_AGAIN_S = 60.0  # the end of a silence is a moment of the wall clock, which may be set
 
 MutedBy = Callable[[Labels], Muted | None]
 
 
 class Why(StrEnum):
-    """Why an alert is told to a channel, or is not."""
+    """Why an alert is sent to a channel, or is not."""
 
     NEW = "new"
     RISE = "severity_rise"
@@ -37,11 +43,14 @@ class Why(StrEnum):
     RESEND = "resend"
     SILENCE_OVER = "silence_over"
     ESCALATION = "escalation"
+    AFTER_REFUSAL = "after_refusal"
     RESOLVED = "resolved"
 
     ALREADY_TOLD = "already_told"
     SILENCED = "silenced"
     COOLDOWN = "cooldown"
+    REFUSED = "refused"
+    END_EXPIRED = "end_expired"
     NEVER_TOLD = "over_before_it_was_told"
     NO_RESOLVED = "send_resolved_is_off"
     NO_ROUTE = "no_route"
@@ -50,11 +59,25 @@ class Why(StrEnum):
 
     @property
     def tells(self) -> bool:
-        """Whether the channel is told."""
+        """Whether the channel is notified."""
         return self in _TELLING
 
 
-_TELLING = frozenset({Why.NEW, Why.RISE, Why.REPEAT, Why.RESEND, Why.SILENCE_OVER, Why.ESCALATION, Why.RESOLVED})
+_TELLING = frozenset(
+    {
+        Why.NEW,
+        Why.RISE,
+        Why.REPEAT,
+        Why.RESEND,
+        Why.SILENCE_OVER,
+        Why.ESCALATION,
+        Why.AFTER_REFUSAL,
+        Why.RESOLVED,
+    }
+)
+_AFTER_SILENCE = frozenset({Why.SILENCE_OVER, Why.AFTER_REFUSAL, Why.REFUSED})
+# What stands in a message that goes for another reason.
+_SHOWN = _TELLING | {Why.ALREADY_TOLD, Why.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +86,8 @@ class Receiver:
 
     Attributes:
         per_minute: notifications in any minute, unless they are about something critical.
-        resend_s: after which it has to be told again because it forgets; such a receiver groups and repeats by itself,
-            and neither cooldown nor cap apply to it. None for others.
+        resend_s: after which it has to be notified again because it forgets; such a receiver groups and repeats by
+            itself, and neither cooldown nor cap apply to it. None for others.
         tells_resolved: whether it wants to know the end.
     """
 
@@ -75,31 +98,50 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a channel knows: whether the alert fires, and when it was last told that it does."""
+class Known:
+    """What the receiver of a channel has taken about one alert.
 
-    firing: bool
-    at: Now
+    Attributes:
+        firing: it has taken that the alert fires, and not that it has ended.
+        at: when it last took that it fires; None when it never has.
+        group_key, group_labels: of the group in which it took that; the end bears the same when no route leads there
+            any more.
+        refusals: how often in a row it has refused a message about the alert since.
+        refused: when it last did; None when it has not, or when that does not count any more, as after a reload.
+    """
+
+    firing: bool = False
+    at: Now | None = None
+    group_key: str = ""
+    group_labels: Labels = ()
+    refusals: int = 0
+    refused: Now | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One alert in a group.
+    """One alert that fires, or whose end somebody is owed, or that is in its cooldown.
 
     Attributes:
         began: since when it fires.
+        ended: when it ended, or None.
         cooldown_s: of its rule, in the place of what the route says; or None.
         source: of its rule.
-        told: channel → what it knows.
-        held: channel → why it was not told when it was last looked at.
+        known: channel → what its receiver has taken.
+        held: channel → why it was not sent when it was last looked at.
+        groups: the ids of the groups that it is in.
+        channels: those that the routes in force notify about it.
     """
 
     alert: Notified
     began: Now
+    ended: Now | None = None
     cooldown_s: float | None = None
     source: str = ""
-    told: Mapping[str, Told] = field(default_factory=dict)
+    known: Mapping[str, Known] = field(default_factory=dict)
     held: Mapping[str, Why] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
 
     @property
     def is_firing(self) -> bool:
@@ -107,41 +149,44 @@ class Entry:
 
     @property
     def is_owed(self) -> bool:
-        """Whether somebody believes that it fires, and it does not."""
-        return not self.is_firing and any(told.firing for told in self.told.values())
+        """Whether a receiver still has it as firing although it has ended."""
+        return not self.is_firing and any(known.firing for known in self.known.values())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Group:
-    """What one route tells together.
+    """What one route sends together.
 
     Attributes:
+        id: names it here: content of the route, and `key`.
+        key: what receivers know it by.
         labels: what the alerts have in common.
-        entries: by the labels of their alerts.
-        flushed: when somebody was last told something, or None.
+        route: None for a group whose alerts no route brings to its channels any more: it only sends ends.
+        members: the labels of its alerts.
+        flushed: when something was last sent, or None.
         due_s: when it has to be looked at; monotonic clock.
     """
 
-    route: str
+    id: str
+    key: str
     labels: Labels
-    entries: Mapping[Labels, Entry] = field(default_factory=dict)
+    route: Route | None
+    members: dict[Labels, None] = field(default_factory=dict)
     flushed: Now | None = None
     due_s: float = inf
 
     @property
-    def key(self) -> str:
-        """The same for everything that is ever told about it."""
-        return f"{self.route}:{{{', '.join(f'{name}={value!r}' for name, value in self.labels)}}}"
+    def interval_s(self) -> float:
+        return self.route.group_interval_s if self.route else 0.0
 
+    @property
+    def earliest_s(self) -> float:
+        """When something may be sent again."""
+        return -inf if self.flushed is None else self.flushed.monotonic_s + self.interval_s
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An alert that began to fire, or ended."""
-
-    alert: Notified
-    began: Now
-    cooldown_s: float | None = None
-    source: str = ""
+    def wake(self, monotonic_s: float) -> None:
+        """Have the group looked at, at ``monotonic_s`` or as soon as its interval allows."""
+        self.due_s = min(self.due_s, max(monotonic_s, self.earliest_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,25 +202,63 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a channel has to be told about a group: what fires, the worst first, then what has ended.
+    """What a channel has to be sent about a group: what fires, the worst first, then what has ended.
 
     Attributes:
-        is_resent: whether nothing is new: the receiver only must not forget it.
+        was_held: whether there is nothing in it that was not held back already when the group was last looked at.
     """
 
     channel: str
     alerts: tuple[Notified, ...]
     note: str = ""
-    is_resent: bool = False
+    was_held: bool = False
+
+
+class Outgoing(Protocol):
+    """What is on its way to the channels."""
+
+    def is_busy(self, channel: str, group_id: str) -> bool:
+        """Whether a message about the group has not been taken or refused yet."""
+
+    def is_under_way(self, channel: str, labels: Labels) -> bool:
+        """Whether a message about the alert has not been taken or refused yet."""
+
+    def hold_back(self, group: Group, draft: Draft) -> Why | None:
+        """Return why ``draft`` waits for the channel's summary, or None: then it goes, and counts as under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a look at a group sees besides the group.
+
+    Attributes:
+        entries: by the labels of the alerts.
+        alike: identity → the labels of the alerts that have it.
+        receivers: name → those that exist; a channel that is not there is sent nothing.
+        muted: whether an alert is silenced.
+    """
+
+    entries: Mapping[Labels, Entry]
+    alike: Mapping[Labels, Iterable[Labels]]
+    receivers: Mapping[str, Receiver]
+    outgoing: Outgoing
+    muted: MutedBy
+    now: Now
 
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """What comes of looking at a group; a group without entries can be forgotten."""
+    """What comes of a look at a group.
 
-    group: Group
+    Attributes:
+        entries: the entries that have changed.
+        forgotten: the alerts that the group need not remember any more.
+    """
+
     drafts: tuple[Draft, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    entries: Mapping[Labels, Entry] = field(default_factory=dict)
+    forgotten: tuple[Labels, ...] = ()
 
 
 def identity(labels: Labels) -> Labels:
@@ -188,80 +271,81 @@ def rank(alert: Notified) -> int:
     return AlertLevel(alert.level).rank
 
 
-def arrived(group: Group, route: Route, arrivals: Iterable[Arrival], now: Now) -> Group:
-    """Return ``group`` with ``arrivals``, due when these have to be told."""
-    entries = dict(group.entries)
-    ranks: dict[Labels, int] = {}  # identity → the worst of which somebody was told
-    for entry in entries.values():
-        if entry.told:
-            same = identity(entry.alert.labels)
-            ranks[same] = max(ranks.get(same, -1), rank(entry.alert))
-    due_s = group.due_s
-    soon_s = now.monotonic_s + route.group_wait_s
-    if group.flushed is not None:
-        soon_s = max(soon_s, group.flushed.monotonic_s + route.group_interval_s)
-    for arrival in arrivals:
-        alert = arrival.alert
-        before = entries.get(alert.labels)
-        told = before.told if before else {}
-        entries[alert.labels] = Entry(alert, arrival.began, arrival.cooldown_s, arrival.source, told)
-        known = ranks.get(identity(alert.labels))
-        rises = alert.status == "firing" and known is not None and rank(alert) > known
-        due_s = min(due_s, now.monotonic_s if rises else soon_s)
-    return replace(group, entries=entries, due_s=due_s)
+def refusal_wait_s(refusals: int, interval_s: float) -> float:
+    """Return after how long what was refused ``refusals`` times is tried again: ``interval_s``, doubling to an hour."""
+    first_s = max(interval_s, _REFUSED_LEAST_S)
+    return max(first_s, min(_REFUSED_MOST_S, first_s * 2.0 ** min(refusals - 1, 20)))
 
 
-def flush(group: Group, route: Route, receivers: Mapping[str, Receiver], now: Now, muted: MutedBy) -> Flush:
-    """Look at a group.
-
-    Args:
-        receivers: name → those that exist; a channel that a route names and that is not there is told nothing.
-        muted: tells whether an alert is silenced.
-    """
-    return _Look(group, route, receivers, now, muted).result()
+def flush(group: Group, view: View) -> Flush:
+    """Look at ``group``, and set when it is due again; what is drafted is counted as sent by its route's interval."""
+    channels = group.route.reached if group.route else ()
+    if channels and all(view.outgoing.is_busy(channel, group.id) for channel in channels):
+        group.due_s = inf  # it is woken when one of them has answered
+        return Flush()
+    return _Look(group, view).result()
 
 
 class _Look:
     """One look at a group: a verdict for every alert and channel, and what follows from them."""
 
-    def __init__(self, group: Group, route: Route, receivers: Mapping[str, Receiver], now: Now, muted: MutedBy) -> None:
-        self.group, self.route, self.now = group, route, now
-        self.muted = {labels: muted(labels) for labels, entry in group.entries.items() if entry.is_firing}
-        wanted = (*route.channels, *(name for step in route.escalations for name in step.channels))
-        told = (name for entry in group.entries.values() for name in entry.told)
-        self.channels = [receivers[name] for name in dict.fromkeys((*wanted, *told)) if name in receivers]
-        self.by_identity: dict[Labels, list[Entry]] = {}
-        for entry in group.entries.values():
-            self.by_identity.setdefault(identity(entry.alert.labels), []).append(entry)
+    def __init__(self, group: Group, view: View) -> None:
+        self.group, self.view, self.now = group, view, view.now
+        self.route = group.route or Route(group_wait_s=0.0, group_interval_s=0.0)
+        self.muted = {labels: view.muted(labels) for labels in group.members if view.entries[labels].is_firing}
+        self.receivers = [receiver for name in self._names() if (receiver := view.receivers.get(name)) is not None]
+        self.busy = {one.name for one in self.receivers if view.outgoing.is_busy(one.name, group.id)}
         self.next_s = inf
         self.decisions: list[Decision] = []
 
+    def _names(self) -> Iterable[str]:
+        if self.group.route is not None:
+            return self.route.reached
+        entries = self.view.entries
+        return dict.fromkeys(name for labels in self.group.members for name in entries[labels].known)
+
     def result(self) -> Flush:
         verdicts = {
-            labels: {receiver.name: self.verdict(entry, receiver) for receiver in self.channels}
-            for labels, entry in self.group.entries.items()
+            labels: {receiver.name: self.verdict(self.view.entries[labels], receiver) for receiver in self.receivers}
+            for labels in self.group.members
         }
-        drafts = [draft for receiver in self.channels if (draft := self.draft(receiver, verdicts)) is not None]
-        speaking = {draft.channel for draft in drafts}
-        entries: dict[Labels, Entry] = {}
-        for labels, entry in self.group.entries.items():
-            after = self.after(entry, verdicts[labels], speaking)
-            if after.is_firing or after.is_owed or self.is_remembered(after):
-                entries[labels] = after
-        flushed = self.now if drafts else self.group.flushed
-        earliest_s = -inf if flushed is None else flushed.monotonic_s + self.route.group_interval_s
-        due_s = max(self.next_s, earliest_s)
-        return Flush(
-            replace(self.group, entries=entries, flushed=flushed, due_s=due_s), tuple(drafts), tuple(self.decisions)
-        )
+        drafts: list[Draft] = []
+        held: dict[str, Why] = {}
+        for receiver in self.receivers:
+            draft = self.draft(receiver, verdicts)
+            if draft is None:
+                continue
+            why = self.view.outgoing.hold_back(self.group, draft)
+            if why is None:
+                drafts.append(draft)
+            else:
+                held[receiver.name] = why
+        changed: dict[Labels, Entry] = {}
+        forgotten: list[Labels] = []
+        for labels in self.group.members:
+            before = self.view.entries[labels]
+            after = self.after(before, verdicts[labels], held)
+            if after != before:
+                changed[labels] = after
+            if not self.is_needed(after):
+                forgotten.append(labels)
+        if drafts:
+            self.group.flushed = self.now
+        self.group.due_s = max(self.next_s, self.group.earliest_s)
+        return Flush(tuple(drafts), tuple(self.decisions), changed, tuple(forgotten))
 
     def verdict(self, entry: Entry, receiver: Receiver) -> Why | None:
-        """Return what becomes of an alert for a channel; None when the channel has nothing to do with it."""
-        told = entry.told.get(receiver.name)
-        if not entry.is_firing:
-            if told is None or not told.firing:
-                return Why.NEVER_TOLD if receiver.name in self.route.channels and told is None else None
-            return Why.RESOLVED if receiver.tells_resolved else Why.NO_RESOLVED
+        """Return what becomes of an alert for a channel; None when there is nothing to decide."""
+        name = receiver.name
+        if name in self.busy or self.view.outgoing.is_under_way(name, entry.alert.labels):
+            return None
+        known = entry.known.get(name, Known())
+        if self.group.route is None:
+            leaves = name not in entry.channels and known.group_key == self.group.key
+            return self.ended(entry, receiver, known) if leaves and not entry.is_firing else None
+        return self.firing(entry, receiver, known) if entry.is_firing else self.ended(entry, receiver, known)
+
+    def firing(self, entry: Entry, receiver: Receiver, known: Known) -> Why | None:
         escalated = receiver.name not in self.route.channels
         if escalated and not self.is_escalated(entry, receiver.name):
             return None
@@ -270,37 +354,61 @@ class _Look:
             wait_s = max(0.0, muted.until_s - self.now.wall_s)
             self.look_at(self.now.monotonic_s + min(wait_s, _LOOK_AGAIN_S))
             return Why.SILENCED
-        if told is not None and told.firing:
-            return self.told_already(entry, receiver, told)
-        return self.told_anew(entry, receiver, Why.ESCALATION if escalated else Why.NEW)
+        if known.firing:
+            why = self.told_already(entry, receiver, known)
+        else:
+            why = self.told_anew(entry, receiver, Why.ESCALATION if escalated else Why.NEW)
+        if not known.refusals or not why.tells:
+            return why
+        return Why.REFUSED if self.is_waiting(known) else Why.AFTER_REFUSAL
 
-    def told_already(self, entry: Entry, receiver: Receiver, told: Told) -> Why:
+    def ended(self, entry: Entry, receiver: Receiver, known: Known) -> Why | None:
+        if not known.firing:
+            return Why.NEVER_TOLD if receiver.name in self.route.channels and known.at is None else None
+        if not receiver.tells_resolved:
+            return Why.NO_RESOLVED
+        ended = entry.ended or self.now
+        if known.refusals and self.now.monotonic_s - ended.monotonic_s >= END_EXPIRES_S:
+            return Why.END_EXPIRED
+        return Why.REFUSED if self.is_waiting(known) else Why.RESOLVED
+
+    def is_waiting(self, known: Known) -> bool:
+        """Whether it is too early to try again what was refused."""
+        if known.refused is None:
+            return False
+        due_s = known.refused.monotonic_s + refusal_wait_s(known.refusals, self.route.group_interval_s)
+        if due_s <= self.now.monotonic_s:
+            return False
+        self.look_at(due_s)
+        return True
+
+    def told_already(self, entry: Entry, receiver: Receiver, known: Known) -> Why:
         if entry.held.get(receiver.name) is Why.SILENCED:
             return Why.SILENCE_OVER
         repeat_s = self.route.repeat_interval_s if entry.cooldown_s is None else entry.cooldown_s
-        elapsed_s = self.now.monotonic_s - told.at.monotonic_s
         if receiver.resend_s is not None:
             repeat_s = receiver.resend_s
-        if elapsed_s >= repeat_s:
+        if self.since(known) >= repeat_s:
             return Why.REPEAT if receiver.resend_s is None else Why.RESEND
-        self.look_at(told.at.monotonic_s + repeat_s)
+        self.look_at(self.now.monotonic_s - self.since(known) + repeat_s)
         return Why.ALREADY_TOLD
 
     def told_anew(self, entry: Entry, receiver: Receiver, why: Why) -> Why:
         if receiver.resend_s is not None:
             return why
-        recent: list[tuple[Entry, Told]] = []
-        for other in self.by_identity[identity(entry.alert.labels)]:
-            told = other.told.get(receiver.name)
-            if told is not None and self.since(told) < self.cooldown_s(other):
-                recent.append((other, told))
+        recent: list[tuple[Entry, Known]] = []
+        for labels in self.view.alike.get(identity(entry.alert.labels), ()):
+            other = self.view.entries[labels]
+            known = other.known.get(receiver.name)
+            if known is not None and self.since(known) < self.cooldown_s(other):
+                recent.append((other, known))
         if not recent:
             return why
         if rank(entry.alert) > max(rank(other.alert) for other, _ in recent):
             return Why.RISE
-        if any(told.firing for _, told in recent):
+        if any(known.firing for _, known in recent):
             return why  # less severe now, but never over
-        ends_s = max(told.at.monotonic_s + self.cooldown_s(other) for other, told in recent)
+        ends_s = max(self.now.monotonic_s - self.since(known) + self.cooldown_s(other) for other, known in recent)
         self.look_at(ends_s)
         return Why.COOLDOWN
 
@@ -316,45 +424,49 @@ class _Look:
         whys = {labels: of[receiver.name] for labels, of in verdicts.items()}
         if not any(why is not None and why.tells for why in whys.values()):
             return None
-        shown = [
-            self.group.entries[labels].alert
-            for labels, why in whys.items()
-            if why is Why.ALREADY_TOLD or (why is not None and why.tells)
-        ]
+        shown = [self.view.entries[labels].alert for labels, why in whys.items() if why in _SHOWN]
         shown.sort(key=lambda alert: (alert.status == "resolved", -rank(alert), alert.labels))
         note = "still firing, therefore escalated" if Why.ESCALATION in whys.values() else ""
-        is_resent = not (_TELLING - {Why.RESEND}).intersection(whys.values())
-        return Draft(receiver.name, tuple(shown), note, is_resent)
+        sent = (self.view.entries[labels].held for labels, why in whys.items() if why is not None and why.tells)
+        was_held = all(held.get(receiver.name) in {Why.CAP, Why.DOWN} for held in sent)
+        return Draft(receiver.name, tuple(shown), note, was_held)
 
-    def after(self, entry: Entry, verdicts: Mapping[str, Why | None], speaking: set[str]) -> Entry:
-        """Return ``entry`` with what the channels know now, and note the decisions."""
-        told = {channel: known for channel, known in entry.told.items() if channel in verdicts}
-        held: dict[str, Why] = {}
-        for channel, why in verdicts.items():
-            if why is None:
+    def after(self, entry: Entry, verdicts: Mapping[str, Why | None], held_back: Mapping[str, Why]) -> Entry:
+        """Return ``entry`` as it is after this look, and note the decisions."""
+        known, held = dict(entry.known), dict(entry.held)
+        for channel, verdict in verdicts.items():
+            if verdict is None:
                 continue
-            if why in {Why.RESOLVED, Why.NO_RESOLVED}:
-                told[channel] = replace(told[channel], firing=False)
-            elif why.tells or (why is Why.ALREADY_TOLD and channel in speaking):
-                told[channel] = Told(firing=True, at=self.now)
-                self.look_again(entry, channel)
+            before = held.pop(channel, None)
+            why = held_back.get(channel, verdict) if verdict.tells else verdict
+            if why in {Why.NO_RESOLVED, Why.END_EXPIRED}:
+                known[channel] = replace(known[channel], firing=False)
             if not why.tells and why is not Why.ALREADY_TOLD:
                 held[channel] = why
-            if why is not Why.ALREADY_TOLD and why is not Why.RESEND and entry.held.get(channel) is not why:
-                muted = self.muted.get(entry.alert.labels)
-                detail = muted.by if why is Why.SILENCED and muted else ""
-                self.decisions.append(Decision(entry.alert, channel, why, detail, entry.source))
-        return replace(entry, told=told, held=held)
+            if verdict in _AFTER_SILENCE and known.get(channel, Known()).firing and before is Why.SILENCED:
+                held[channel] = before  # that the silence is over is owed until it is taken
+                why = why if verdict.tells else before
+            if why is not Why.ALREADY_TOLD and why is not Why.RESEND and before is not why:
+                self.decisions.append(
+                    Decision(entry.alert, channel, why, self.detail(entry, verdict, why), entry.source)
+                )
+        return replace(entry, known=known, held=held)
 
-    def look_again(self, entry: Entry, channel: str) -> None:
-        """Note when what is told now has to be told again."""
-        receiver = next(receiver for receiver in self.channels if receiver.name == channel)
-        repeat_s = self.route.repeat_interval_s if entry.cooldown_s is None else entry.cooldown_s
-        self.look_at(self.now.monotonic_s + (repeat_s if receiver.resend_s is None else receiver.resend_s))
+    def detail(self, entry: Entry, verdict: Why, why: Why) -> str:
+        if why is not verdict:
+            return verdict.value
+        muted = self.muted.get(entry.alert.labels)
+        return muted.by if why is Why.SILENCED and muted else ""
 
-    def is_remembered(self, entry: Entry) -> bool:
-        """Whether an alert that is over still counts, because it would be in its cooldown if it came again."""
-        ends_s = max((told.at.monotonic_s for told in entry.told.values()), default=-inf) + self.cooldown_s(entry)
+    def is_needed(self, entry: Entry) -> bool:
+        """Whether the group has to remember an alert: it fires, is owed or under way, or would be in its cooldown."""
+        if entry.is_firing or entry.is_owed:
+            return True
+        outgoing, labels = self.view.outgoing, entry.alert.labels
+        if self.busy or any(outgoing.is_under_way(one.name, labels) for one in self.receivers):
+            return True
+        ends_s = max((self.now.monotonic_s - self.since(known) for known in entry.known.values()), default=-inf)
+        ends_s += self.cooldown_s(entry)
         if ends_s <= self.now.monotonic_s:
             return False
         self.look_at(ends_s)
@@ -363,8 +475,9 @@ class _Look:
     def cooldown_s(self, entry: Entry) -> float:
         return self.route.cooldown_s if entry.cooldown_s is None else entry.cooldown_s
 
-    def since(self, told: Told) -> float:
-        return self.now.monotonic_s - told.at.monotonic_s
+    def since(self, known: Known) -> float:
+        """Return the seconds since a receiver last took that an alert fires; infinite when it never did."""
+        return inf if known.at is None else self.now.monotonic_s - known.at.monotonic_s
 
     def look_at(self, monotonic_s: float) -> None:
         self.next_s = min(self.next_s, monotonic_s)

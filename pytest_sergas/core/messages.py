@@ -67,6 +67,7 @@ class Notification:
         truncated: how many more alerts the group has.
         held_back: how many notifications the cap of the channel has kept back; this is their summary.
         note: what people should know besides: a trial, an escalation, a store that is full; or "".
+        groups: the ids of the groups that it is about: several for a summary. See `delivery.Group`.
     """
 
     alerts: tuple[Notified, ...]
@@ -79,6 +80,7 @@ class Notification:
     truncated: int = 0
     held_back: int = 0
     note: str = ""
+    groups: tuple[str, ...] = ()
 
     @property
     def firing(self) -> tuple[Notified, ...]:
@@ -142,7 +144,8 @@ def decode(text: str) -> Notification:
         raise ValueError(f"not a notification: {type(written).__name__}")  # noqa: TRY004  the text is wrong, not its type
     try:
         alerts = tuple(from_plain(alert) for alert in written.pop("alerts"))
-        return Notification(alerts=alerts, **_with_labels(written, "group_labels"))
+        groups = tuple(written.pop("groups", ()))
+        return Notification(alerts=alerts, groups=groups, **_with_labels(written, "group_labels"))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a notification: {error}") from error
 

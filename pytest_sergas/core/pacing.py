@@ -1,4 +1,4 @@
-"""How fast a channel is told: the cap of a minute and its summary, the size of messages, the waits of retrying."""
+"""How fast a channel is notified: the cap of a minute and its summary, the size of messages, the waits of retrying."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from pytest_sergas.core.alerts import AlertLevel
 from pytest_sergas.core.delivery import Receiver, Why, rank
-from pytest_sergas.core.messages import Notification, Notified
+from pytest_sergas.core.messages import Notified
 from pytest_sergas.core.series import Labels
 
 ALERTS_PER_MESSAGE = 1_000
 MINUTE_S = 60.0
+AT_ONCE = 4  # sends of one channel
 BACKLOG = 100  # notifications that wait for a channel that is down, before further ones become one summary
 GIVE_UP_S = 86_400.0
 _RETRY_S, _RETRY_MOST_S, _RETRY_AFTER_MOST_S = 1.0, 300.0, 3_600.0
@@ -64,12 +65,11 @@ def room_at(receiver: Receiver, sent_s: Sequence[float], now_s: float) -> float:
     return within[-receiver.per_minute] + MINUTE_S
 
 
-def summarised(held: Iterable[Notification]) -> tuple[Notified, ...]:
-    """Return what is to be said about all that was held back: of each alert the latest, what fires first."""
+def summarised(drafts: Iterable[Iterable[Notified]]) -> tuple[Notified, ...]:
+    """Return what one message says in the place of ``drafts``: each alert once, what fires first, the worst before."""
     latest: dict[Labels, Notified] = {}
-    for notification in held:
-        for alert in notification.alerts:
-            latest[alert.labels] = alert
+    for draft in drafts:
+        latest.update((alert.labels, alert) for alert in draft)
     return tuple(sorted(latest.values(), key=lambda alert: (alert.status == "resolved", -rank(alert), alert.labels)))
 
 

@@ -8,6 +8,7 @@ Routes are tried in order. The first that matches decides, and the next ones are
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +38,7 @@ class Route:
     """Where the alerts go that it matches, and how; times in seconds.
 
     Attributes:
-        name: its own among all routes; groups are kept under it from one start to the next.
+        name: its own among all routes, for people; nothing is kept under it.
         matchers: all of them have to match; none match everything.
         channels: names of channels; empty for alerts that nobody is to be told about.
         group_by: labels; alerts that agree in them are one group, and one message.
@@ -63,6 +64,32 @@ class Route:
         """Return what an alert with ``labels`` has in common with its group."""
         return tuple(pair for pair in labels if pair[0] in self.group_by)
 
+    def group_key(self, group_labels: Labels) -> str:
+        """Return what receivers know a group by: as in Alertmanager, the matchers and what the alerts share.
+
+        It is the same wherever the route stands, whatever it is called, and whoever it notifies.
+        """
+        matchers = ",".join(sorted(write_matcher(matcher) for matcher in self.matchers))
+        shared = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in group_labels)
+        return f"{{{matchers}}}:{{{shared}}}"
+
+    @property
+    def content(self) -> str:
+        """A digest of everything but the name and the place: a route that says the same is the same route."""
+        said = (
+            sorted(map(write_matcher, self.matchers)),
+            sorted(set(self.channels)),
+            sorted(set(self.group_by)),
+            [self.group_wait_s, self.group_interval_s, self.repeat_interval_s, self.cooldown_s],
+            sorted([step.after_s, sorted(set(step.channels))] for step in self.escalations),
+        )
+        return hashlib.sha256(json.dumps(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The channels that the route notifies, those of its escalations included, each once."""
+        return tuple(dict.fromkeys((*self.channels, *(name for step in self.escalations for name in step.channels))))
+
 
 class Router:
     """Routes, ready to be asked.
@@ -72,7 +99,6 @@ class Router:
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes: Mapping[str, Route] = {route.name: route for route in routes}
         self._compiled = [(route, all_of(route.matchers)) for route in routes]
 
     def find(self, labels: Labels) -> tuple[Route, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sergas.core.alerts import Alert
-from pytest_sergas.core.delivery import Decision, Why
+from pytest_sergas.core.delivery import Decision
 from pytest_sergas.core.messages import ALERTNAME
 from pytest_sergas.core.series import Labels
 from pytest_sergas.engine.journal import Journal, Row
@@ -89,8 +89,8 @@ class AlertHistory:
         values = (alert.source, alert.name, alert.level.value, json.dumps(alert.labels), _finite(alert.value))
         self._add(moment.wall_s, (alert.state.value, alert.reason.value, ""), values, ("", ""))
 
-    def decided(self, decision: Decision, at_s: float, *, key: str = "", held: Why | None = None) -> None:
-        """Note a verdict; ``held`` is why a notification that was to tell it is held back."""
+    def decided(self, decision: Decision, at_s: float, *, key: str = "") -> None:
+        """Note a verdict; ``key`` is of the notification that is sent because of it."""
         alert = decision.alert
         values = (
             decision.source,
@@ -99,10 +99,7 @@ class AlertHistory:
             json.dumps(alert.labels),
             _finite(alert.value),
         )
-        if held is not None:
-            about = ("not_told", held.value, decision.why.value)
-        else:
-            about = ("told" if decision.why.tells else "not_told", decision.why.value, decision.detail)
+        about = ("told" if decision.why.tells else "not_told", decision.why.value, decision.detail)
         self._add(at_s, about, values, (decision.channel, key))
 
     async def newest(self, asked: Asked) -> list[Event]:

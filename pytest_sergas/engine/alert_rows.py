@@ -1,4 +1,4 @@
-"""How alerts, groups, silences and their history are rows of the store.
+"""How alerts, what is known of them, silences and the pace of groups are rows of the store.
 
 Labels are JSON: a list of pairs. Moments are readings of the wall clock, from which `restored` makes moments of this
 process again.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_sergas.core.alerts import Alert, Reason, State
 from pytest_sergas.core.clock import Now, restored
-from pytest_sergas.core.delivery import Entry, Group, Told, Why
+from pytest_sergas.core.delivery import Entry, Known, Why
 from pytest_sergas.core.messages import from_plain, to_plain
 from pytest_sergas.core.routes import read_matcher, write_matcher
 from pytest_sergas.core.series import Labels
@@ -22,41 +23,32 @@ from pytest_sergas.engine.journal import Journal, Row
 
 _PUT_ALERT = "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)"
 _DELETE_ALERT = "DELETE FROM alerts WHERE rule = ? AND labels = ?"
-_PUT_GROUP = "INSERT OR REPLACE INTO alert_groups VALUES (?, ?, ?, ?)"
-_DELETE_GROUP = "DELETE FROM alert_groups WHERE key = ?"
-_PUT_ENTRY = "INSERT OR REPLACE INTO alert_entries VALUES (?, ?, ?)"
-_DELETE_ENTRY = "DELETE FROM alert_entries WHERE key = ? AND labels = ?"
+_PUT_PACE = "INSERT OR REPLACE INTO alert_pace VALUES (?, ?)"
+_DELETE_PACE = "DELETE FROM alert_pace WHERE id = ?"
+_PUT_ENTRY = "INSERT OR REPLACE INTO alert_entries VALUES (?, ?)"
+_DELETE_ENTRY = "DELETE FROM alert_entries WHERE labels = ?"
 _PUT_SILENCE = "INSERT OR REPLACE INTO silences VALUES (?, ?)"
 _DELETE_SILENCE = "DELETE FROM silences WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the store has of alerting."""
+    """What the store has of alerting; ``flushed`` is by the ids of groups."""
 
     alerts: tuple[Alert, ...]
-    groups: tuple[Group, ...]
+    entries: Mapping[Labels, Entry]
+    flushed: Mapping[str, Now]
     silences: tuple[Silence, ...]
 
 
 def load(connection: sqlite3.Connection, now: Now) -> Kept:
     """Read everything; moments are as far before ``now`` as the wall clock says."""
     alerts = connection.execute("SELECT rule, labels, state, body FROM alerts").fetchall()
-    entries: dict[str, dict[Labels, Entry]] = {}
-    for key, labels, body in connection.execute("SELECT key, labels, body FROM alert_entries"):
-        entries.setdefault(key, {})[_labels(json.loads(labels))] = _entry(json.loads(body), now)
-    groups = tuple(
-        Group(
-            route,
-            _labels(json.loads(labels)),
-            entries.get(key, {}),
-            None if flushed_s is None else restored(flushed_s, now),
-            now.monotonic_s,
-        )
-        for key, route, labels, flushed_s in connection.execute("SELECT * FROM alert_groups")
-    )
+    rows = connection.execute("SELECT labels, body FROM alert_entries")
+    entries = {_labels(json.loads(labels)): _entry(json.loads(body), now) for labels, body in rows}
+    flushed = {id_: restored(at_s, now) for id_, at_s in connection.execute("SELECT id, flushed_s FROM alert_pace")}
     silences = tuple(_silence(json.loads(body)) for (body,) in connection.execute("SELECT body FROM silences"))
-    return Kept(tuple(_alert(row, now) for row in alerts), groups, silences)
+    return Kept(tuple(_alert(row, now) for row in alerts), entries, flushed, silences)
 
 
 def put_alert(journal: Journal, alert: Alert, *, is_over: bool) -> None:
@@ -79,23 +71,17 @@ def put_alert(journal: Journal, alert: Alert, *, is_over: bool) -> None:
     journal.put(key, Row(_PUT_ALERT, (alert.rule, labels, alert.state, json.dumps(body))))
 
 
-def put_group(journal: Journal, before: Group | None, after: Group) -> None:
-    """Write what differs between ``before`` and ``after``; a group without entries is deleted."""
-    key = after.key
-    if not after.entries:
-        journal.put(("group", key), Row(_DELETE_GROUP, (key,)))
-    elif before is None or not before.entries or before.flushed != after.flushed:
-        flushed_s = after.flushed.wall_s if after.flushed else None
-        values = (key, after.route, json.dumps(after.labels), flushed_s)
-        journal.put(("group", key), Row(_PUT_GROUP, values))
-    earlier = before.entries if before else {}
-    for labels, entry in after.entries.items():
-        if earlier.get(labels) != entry:
-            text = json.dumps(labels)
-            journal.put(("entry", key, text), Row(_PUT_ENTRY, (key, text, _entry_text(entry))))
-    for labels in earlier.keys() - after.entries.keys():
-        text = json.dumps(labels)
-        journal.put(("entry", key, text), Row(_DELETE_ENTRY, (key, text)))
+def put_entry(journal: Journal, labels: Labels, entry: Entry | None) -> None:
+    """Write what is known of an alert, or that nothing needs to be known any more."""
+    text = json.dumps(labels)
+    row = Row(_DELETE_ENTRY, (text,)) if entry is None else Row(_PUT_ENTRY, (text, _entry_text(entry)))
+    journal.put(("entry", text), row)
+
+
+def put_pace(journal: Journal, group_id: str, flushed: Now | None) -> None:
+    """Write when a group was last sent, or that it is gone."""
+    row = Row(_DELETE_PACE, (group_id,)) if flushed is None else Row(_PUT_PACE, (group_id, flushed.wall_s))
+    journal.put(("pace", group_id), row)
 
 
 def put_silence(journal: Journal, silence: Silence) -> None:
@@ -139,9 +125,10 @@ def _entry_text(entry: Entry) -> str:
         {
             "alert": to_plain(entry.alert),
             "began_s": entry.began.wall_s,
+            "ended_s": None if entry.ended is None else entry.ended.wall_s,
             "cooldown_s": entry.cooldown_s,
             "source": entry.source,
-            "told": {channel: [told.firing, told.at.wall_s] for channel, told in entry.told.items()},
+            "known": {channel: _known_plain(known) for channel, known in entry.known.items()},
             "held": entry.held,
         }
     )
@@ -151,11 +138,28 @@ def _entry(body: dict[str, Any], now: Now) -> Entry:
     return Entry(
         from_plain(body["alert"]),
         restored(body["began_s"], now),
+        None if body["ended_s"] is None else restored(body["ended_s"], now),
         body["cooldown_s"],
         body["source"],
-        {channel: Told(firing, restored(at_s, now)) for channel, (firing, at_s) in body["told"].items()},
+        {channel: _known(known, now) for channel, known in body["known"].items()},
         {channel: Why(why) for channel, why in body["held"].items()},
     )
+
+
+def _known_plain(known: Known) -> dict[str, Any]:
+    return {
+        "firing": known.firing,
+        "at_s": None if known.at is None else known.at.wall_s,
+        "group": [known.group_key, known.group_labels],
+        "refusals": known.refusals,
+        "refused_s": None if known.refused is None else known.refused.wall_s,
+    }
+
+
+def _known(body: dict[str, Any], now: Now) -> Known:
+    at, refused = (None if body[name] is None else restored(body[name], now) for name in ("at_s", "refused_s"))
+    key, labels = body["group"]
+    return Known(body["firing"], at, key, _labels(labels), body["refusals"], refused)
 
 
 def _silence(body: dict[str, Any]) -> Silence:

@@ -1,11 +1,14 @@
 """Alerting: follows the alerts of all rules, decides who is told, and keeps all of it in the store.
 
-    evaluations → step() → transitions → groups of the routes → flush() → outbox → channels
+    evaluations → step() → transitions → ledger: groups of the routes → flush() → outbox → channels
+                                           ↑                                         ↓
+                                           └─── taken, refused ←── answers ──────────┘
 
 Everything happens in memory first, on the event loop, and is then written in one transaction: states, what each
-channel knows, outbox, history. Only what is written goes to a channel. Killed at any point, the next process goes on
-from there: what was to be told is told, and the one thing that can come twice is what a receiver has taken just before
-the kill; it carries the same key. When the store cannot be written, it goes on from memory, and the messages say so.
+receiver has taken, outbox, history. Only what is written goes to a channel. Killed at any point, the next process goes
+on from there: what was to be told is told, and the one thing that can come twice is what a receiver has taken just
+before the kill; it carries the same key. When the store cannot be written, it goes on from memory, and the messages
+say so.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,12 @@ from pytest_sergas.channels import Channel
 from pytest_sergas.channels.registry import create
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings, routing
-from pytest_sergas.core import delivery
 from pytest_sergas.core.alert_rules import PYTHON
 from pytest_sergas.core.alerts import Alert, Evaluation, State, Transition, removed, step
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.delivery import Arrival, Decision, Flush, Group, Why
+from pytest_sergas.core.delivery import Decision, Entry, Why
+from pytest_sergas.core.ledger import Ledger
+from pytest_sergas.core.messages import Notification
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.core.routes import Route, Router
 from pytest_sergas.core.series import Labels
@@ -35,7 +38,7 @@ from pytest_sergas.engine import alert_rows, clock
 from pytest_sergas.engine.alert_figures import AlertFigures
 from pytest_sergas.engine.alert_history import AlertHistory
 from pytest_sergas.engine.journal import Journal
-from pytest_sergas.engine.outbox import Outbox
+from pytest_sergas.engine.outbox import Answer, Outbox
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import ConfigurationError, gathered
 
@@ -88,12 +91,10 @@ class _State:
     Attributes:
         alerts: rule → labels → alert that is pending or firing.
         rules: labels → the rules of which an alert with them fires.
-        groups: by their key.
     """
 
     alerts: dict[str, Mapping[Labels, Alert]] = field(default_factory=dict)
     rules: dict[Labels, set[str]] = field(default_factory=dict)
-    groups: dict[str, Group] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
 
 
@@ -114,11 +115,12 @@ class Alerting:
         self.history = AlertHistory(self._journal, store)
         self._outbox = Outbox(self._journal, planned.external_url, read_clock)
         self._outbox.on_room = self._wake
+        self._outbox.on_answer = self._answered
         self._state = _State()
         self._router = Router(planned.routes)
+        self._ledger = Ledger()
+        self._outbox.wanted = self._ledger.wanted
         self._muting = Muting()
-        self._written: dict[str, Group] = {}  # groups that have changed, as the journal has them
-        self._orphans: set[str] = set()  # keys of groups that have alerts which come to other groups now
         self._changed = asyncio.Event()
         self._ticking: asyncio.Task[None] | None = None
         self._figures = AlertFigures()
@@ -144,11 +146,13 @@ class Alerting:
             of_rule[alert.labels] = alert
             if alert.state is State.FIRING:
                 state.rules.setdefault(alert.labels, set()).add(alert.rule)
-        state.groups = {group.key: group for group in kept.groups}
+        self._ledger.restore(kept.entries, kept.flushed)
+        self._ledger.follow(self._router, self._outbox.receivers, now)
         state.silences = {silence.id: silence for silence in kept.silences}
         self._outbox.take(rows, now)
         self._mute()
-        self._route_again(now)
+        for labels in state.rules.keys() - self._ledger.entries.keys():
+            self._fires(next(alert for alert in kept.alerts if alert.labels == labels), now)
         await self._settle(now)
         self._outbox.start()
         self._ticking = asyncio.create_task(self._tick_for_ever(), name="alerting")
@@ -157,7 +161,7 @@ class Alerting:
         """Go on with other channels, routes and windows; alerts keep their states, and channels what they know."""
         self._take(planned)
         self._mute()
-        self._route_again(self._clock())
+        self._ledger.follow(self._router, self._outbox.receivers, self._clock())
         self._wake()
 
     async def drain(self, timeout_s: float, *, is_last: bool) -> int:
@@ -167,12 +171,18 @@ class Alerting:
             timeout_s: seconds to wait for the receivers at most.
             is_last: whether no process goes on from here; then what the caps hold back is sent as well, as summaries.
         """
-        now = self._clock()
-        groups = self._state.groups
-        for key, group in groups.items():
-            groups[key] = replace(group, due_s=min(group.due_s, now.monotonic_s))
-        await self._settle(now, all_held=is_last)
-        return await self._outbox.drained(timeout_s)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        while True:
+            now = self._clock()
+            for group_id in list(self._ledger.groups):
+                self._ledger.look_at_group(group_id, now)
+            added = await self._settle(now)
+            added += await self._settle(now, all_held=True) if is_last else 0
+            left = await self._outbox.drained(end_s - loop.time())
+            # What was answered may make room for what is due next, such as the end of an alert.
+            if not added or loop.time() >= end_s:
+                return left
 
     async def stop(self) -> None:
         """Deliver nothing more; what waits is delivered by the next process."""
@@ -296,7 +306,6 @@ class Alerting:
             earlier = before.get(labels)
             if earlier is None or (earlier.state, earlier.ended) != (alert.state, alert.ended):
                 alert_rows.put_alert(self._journal, alert, is_over=False)
-        arrivals: dict[str, tuple[Route, list[Arrival]]] = {}
         for change in transitions:
             alert = change.alert
             self._figures.changed(change)
@@ -304,13 +313,10 @@ class Alerting:
                 alert_rows.put_alert(self._journal, alert, is_over=True)
             if alert.state in {State.FIRING, State.RESOLVED}:
                 self.history.transition(alert)
-                self._arrive(alert, arrivals)
-        now = self._clock()
-        for key, (route, found) in arrivals.items():
-            self._put(delivery.arrived(self._state.groups[key], route, found, now))
+                self._arrive(alert)
 
-    def _arrive(self, alert: Alert, arrivals: dict[str, tuple[Route, list[Arrival]]]) -> None:
-        """Add an alert that begins or ends to ``arrivals`` of the groups that it concerns."""
+    def _arrive(self, alert: Alert) -> None:
+        """Enter an alert that begins or ends into the ledger, unless another rule says the same."""
         others = self._state.rules.setdefault(alert.labels, set()) - {alert.rule}
         if alert.state is State.FIRING:
             self._state.rules[alert.labels].add(alert.rule)
@@ -319,67 +325,18 @@ class Alerting:
         else:
             del self._state.rules[alert.labels]
         if others:
-            return  # another rule says the same
-        arrival = _arrival(alert)
-        routes = self._router.find(alert.labels)
-        if not routes and alert.state is State.FIRING:
+            return
+        if alert.state is State.FIRING:
+            self._fires(alert, self._clock())
+        else:
+            self._ledger.ends(alert.notified(), self._clock())
+
+    def _fires(self, alert: Alert, now: Now) -> None:
+        began, cooldown_s = alert.fired or alert.active, alert.cooldown_s
+        if not self._ledger.fires(alert.notified(), began, now, cooldown_s=cooldown_s, source=alert.source):
             self._figures.not_told(Why.NO_ROUTE)
             nobody = Decision(alert.notified(), "", Why.NO_ROUTE, source=alert.source)
-            self.history.decided(nobody, self._clock().wall_s)
-        concerned = {}
-        for route in routes:
-            group = Group(route.name, route.group_labels(alert.labels))
-            self._state.groups.setdefault(group.key, group)
-            concerned[group.key] = route
-        if alert.state is State.RESOLVED:
-            # A group of a route that is gone, or takes other alerts now, owes its end all the same.
-            for key in self._orphans - concerned.keys():
-                orphan = self._state.groups.get(key)
-                if orphan is not None and alert.labels in orphan.entries:
-                    concerned[key] = self._route_of(orphan)
-        for key, route in concerned.items():
-            arrivals.setdefault(key, (route, []))[1].append(arrival)
-
-    def _route_again(self, now: Now) -> None:
-        """Bring every firing alert to the groups of the routes in force, and look at all groups."""
-        for alerts in list(self._state.alerts.values()):
-            for alert in alerts.values():
-                if alert.state is not State.FIRING:
-                    continue
-                for route in self._router.find(alert.labels):
-                    fresh = Group(route.name, route.group_labels(alert.labels))
-                    group = self._state.groups.get(fresh.key, fresh)
-                    if alert.labels not in group.entries:
-                        self._put(delivery.arrived(group, route, [_arrival(alert)], now))
-        self._orphans = {key for key, group in self._state.groups.items() if self._is_orphan(group)}
-        self._look_at_all(now)
-
-    def _is_orphan(self, group: Group) -> bool:
-        """Whether the group has alerts that the routes in force would not bring to it."""
-        route = self._router.routes.get(group.route)
-        return route is None or any(
-            route not in self._router.find(labels) or route.group_labels(labels) != group.labels
-            for labels in group.entries
-        )
-
-    def _look_at_all(self, now: Now) -> None:
-        groups = self._state.groups
-        for key, group in groups.items():
-            soon_s = now.monotonic_s + self._route_of(group).group_wait_s
-            groups[key] = replace(group, due_s=min(group.due_s, soon_s))
-
-    def _route_of(self, group: Group) -> Route:
-        """Return the group's route; one that is gone tells nobody anything new, and ends what was told."""
-        return self._router.routes.get(group.route) or Route(group.route, group_wait_s=0.0, group_interval_s=0.0)
-
-    def _put(self, after: Group) -> None:
-        key = after.key
-        before = self._state.groups.get(key)
-        self._written.setdefault(key, before or replace(after, entries={}, flushed=None))
-        if after.entries:
-            self._state.groups[key] = after
-        else:
-            self._state.groups.pop(key, None)
+            self.history.decided(nobody, now.wall_s)
 
     def _mute(self) -> None:
         self._muting = Muting(self._state.silences.values(), self._planned.maintenance, clock.offset_s)
@@ -387,53 +344,64 @@ class Alerting:
     async def _silences_changed(self) -> None:
         self._mute()
         now = self._clock()
-        self._look_at_all(now)
+        self._ledger.look_at_all(now)
         self._wake()
         await self._settle(now)
 
     # Delivering
 
-    async def _settle(self, now: Now, *, all_held: bool = False) -> None:
-        """Look at what is due, write everything, and let go what has to be sent."""
-        muted = self._muting.at(now.wall_s)
-        receivers = self._outbox.receivers
-        for group in [group for group in self._state.groups.values() if group.due_s <= now.monotonic_s]:
-            found = delivery.flush(self._as_of_now(group), self._route_of(group), receivers, now, muted)
-            self._deliver(found, now)
-            self._put(found.group)
-        written, self._written = self._written, {}
-        for key, before in written.items():
-            alert_rows.put_group(self._journal, before, self._state.groups.get(key) or replace(before, entries={}))
-        self._outbox.release_held(now, all_of_it=all_held)
+    async def _settle(self, now: Now, *, all_held: bool = False) -> int:
+        """Look at what is due, write everything, and let go what has to be sent; return how many that is."""
+        for group_id in self._outbox.begin_summaries(now, all_of_it=all_held):
+            self._ledger.look_at_group(group_id, now)
+        found = self._ledger.look(now, self._muting.at(now.wall_s), self._outbox, self._as_of_now)
+        keys = self._outbox.add([(group, draft) for group, seen in found for draft in seen.drafts], now)
+        for decision in (decision for _, seen in found for decision in seen.decisions):
+            if not decision.why.tells:
+                self._figures.not_told(decision.why)
+            key = keys.get((decision.channel, decision.alert.labels), "") if decision.why.tells else ""
+            self.history.decided(decision, now.wall_s, key=key)
+        self._write_ledger()
         fresh = self._outbox.take_fresh()  # others may add more during the commit, which is not in it
         stored = await self._journal.commit()
         self._outbox.release(fresh, stored=stored)
+        return len(fresh)
 
-    def _as_of_now(self, group: Group) -> Group:
-        """Return ``group`` with the values and annotations that its alerts have now, for repeats and escalation."""
-        entries = dict(group.entries)
-        for labels, entry in group.entries.items():
-            for rule in self._state.rules.get(labels, ()) if entry.is_firing else ():
-                alert = self._state.alerts[rule][labels]
-                shown = replace(entry.alert, value=alert.value, annotations=alert.annotations)
-                entries[labels] = replace(entry, alert=shown)
-        return replace(group, entries=entries)
+    def _answered(self, channel: str, notification: Notification, answer: Answer) -> None:
+        """Note what has become of a notification; it is written with the notification's own row."""
+        now = self._clock()
+        match answer:
+            case Answer.TAKEN:
+                self._ledger.taken(channel, notification, now)
+            case Answer.REFUSED:
+                self._ledger.refused(channel, notification, now)
+            case Answer.DROPPED:
+                self._ledger.dropped(notification, now)
+        self._write_ledger()
 
-    def _deliver(self, found: Flush, now: Now) -> None:
-        keys = {draft.channel: self._outbox.add(draft, found.group, now) for draft in found.drafts}
-        for decision in found.decisions:
-            key, held = "", None
-            if decision.why.tells:
-                key, held = keys[decision.channel].get(decision.alert.labels, ("", None))
-            if held is not None or not decision.why.tells:
-                self._figures.not_told(held or decision.why)
-            self.history.decided(decision, now.wall_s, key=key, held=held)
+    def _write_ledger(self) -> None:
+        ledger = self._ledger
+        for labels in ledger.changed:
+            alert_rows.put_entry(self._journal, labels, ledger.entries.get(labels))
+        for group_id in ledger.paced:
+            group = ledger.groups.get(group_id)
+            alert_rows.put_pace(self._journal, group_id, group.flushed if group else None)
+        ledger.changed.clear()
+        ledger.paced.clear()
+
+    def _as_of_now(self, entry: Entry) -> Entry:
+        """Return ``entry`` with the value and annotations that its alert has now, for repeats and escalation."""
+        shown = entry.alert
+        for rule in self._state.rules.get(shown.labels, ()):
+            alert = self._state.alerts[rule][shown.labels]
+            if (alert.value, alert.annotations) != (shown.value, shown.annotations):
+                return replace(entry, alert=replace(shown, value=alert.value, annotations=alert.annotations))
+        return entry
 
     async def _tick_for_ever(self) -> None:
         while True:
             now = self._clock()
-            next_s = min((group.due_s for group in self._state.groups.values()), default=inf)
-            wait_s = min(next_s, self._outbox.next_s(now)) - now.monotonic_s
+            wait_s = min(self._ledger.next_s, self._outbox.next_s(now)) - now.monotonic_s
             wait_s = min(wait_s, _RETRY_S) if self._journal.is_failing else wait_s
             # Not wait_for, which in Python 3.11 may swallow the cancelling of `stop`.
             with suppress(TimeoutError):
@@ -452,7 +420,3 @@ class Alerting:
         for silence_id in old:
             del self._state.silences[silence_id]
             alert_rows.delete_silence(self._journal, silence_id)
-
-
-def _arrival(alert: Alert) -> Arrival:
-    return Arrival(alert.notified(), alert.fired or alert.active, alert.cooldown_s, alert.source)

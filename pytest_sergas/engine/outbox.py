@@ -1,10 +1,13 @@
-"""The outbox: notifications on their way, each kept in the store until its receiver has taken it.
+"""The outbox: notifications on their way, each kept in the store until its receiver has taken or refused it.
 
-Every channel has a line and a task of its own: one that hangs delays no other. A notification is `add`ed together with
-the transition that caused it, committed with it, and `release`d only then. What a receiver has not taken is tried again
-with growing waits, in order; a final refusal, or a day of trying, ends it, which history and log say. More than the
-cap of a channel allows is held back, in the store as well, and becomes one summary; what overtakes it, because it is
-critical, is told last in it as well.
+Every channel has a line of its own: one that hangs delays no other. A notification is `add`ed together with what caused
+it, committed with it, and `release`d only then. Of one channel up to `AT_ONCE` are sent at a time, one for each group
+of alerts and in order within it, what is critical first; a summary belongs to every group that it is about. So a
+message that hangs or is tried again delays its own groups and no other. What fails for a reason that may pass is tried
+again with growing waits for a day; ``Retry-After`` pauses the whole channel.
+
+More than the cap of a channel allows is held back: its groups are remembered here, and looked at again together, for
+one summary, when there is room. What comes of a notification goes to `Outbox.on_answer`, in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import random
 import sqlite3
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from math import inf
 from types import MappingProxyType
 
@@ -29,6 +33,7 @@ from pytest_sergas.core.delivery import Draft, Group, Receiver, Why
 from pytest_sergas.core.messages import Notification, Notified, Status, decode, encode
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.pacing import (
+    AT_ONCE,
     BACKLOG,
     GIVE_UP_S,
     MINUTE_S,
@@ -46,7 +51,7 @@ from pytest_sergas.errors import FinalError, TemporaryError
 
 LOG = logging.getLogger(__name__)
 
-WAITING, HELD, DELIVERED, FAILED, SUMMARISED = "waiting", "held", "delivered", "failed", "summarised"
+WAITING, DELIVERED, FAILED, DROPPED = "waiting", "delivered", "failed", "dropped"
 RETRIED = "retried"
 FROM_MEMORY = "the sidecar cannot write its store: this was sent from memory and may come again after a restart"
 
@@ -59,10 +64,20 @@ HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
 )
 
 _PUT = "INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT * FROM notifications WHERE state IN ('waiting', 'held') ORDER BY id"
+_SELECT = "SELECT * FROM notifications WHERE state = 'waiting' ORDER BY id"
+_GONE = "the channel is not in the configuration any more"
+_UNROUTED = "no route leads to this channel any more"
 
 
-@dataclass(frozen=True, slots=True)
+class Answer(StrEnum):
+    """What has become of a notification."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True, eq=False)
 class Item:
     """One notification on its way.
 
@@ -70,14 +85,19 @@ class Item:
         id: its place in the order.
         made: when it was made.
         attempts: how often it was tried.
-        result: what came of the latest attempt.
+        due_s: when it may be tried again; the event loop's clock.
     """
 
     id: int
     notification: Notification
     made: Now
     attempts: int = 0
-    result: str = ""
+    due_s: float = 0.0
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Those that it has to be sent in the order of."""
+        return self.notification.groups or (self.notification.group_key,)
 
 
 @dataclass(slots=True)
@@ -85,34 +105,100 @@ class _Line:
     """One channel with what waits for it.
 
     Attributes:
-        held: id → what is held back, in the order of time.
-        latest: labels → the id of the last that is held back about this alert.
-        retry_at_s: when the first that waits is tried again after a failure, by the monotonic clock.
+        of_group: group → what has not been taken or refused about it, in order.
+        under_way: labels → how many of these are about the alert.
+        urgent, ordinary: id → what may be sent once it is the first of its groups; urgent is what something critical
+            is in or waits behind.
+        sending: what is in the hands of the receiver.
+        granted, promised: how many drafts may go that have not been added yet, and the alerts that they are about.
+        held: group → how many messages about it were held back since the last summary.
+        round: grows with every reload: what failed before it is tried again at once.
     """
 
     receiver: Receiver
     sender: Sender
     timeout_s: float
-    waiting: deque[Item] = field(default_factory=deque)
-    held: dict[int, Item] = field(default_factory=dict)
-    latest: dict[Labels, int] = field(default_factory=dict)
+    of_group: dict[str, dict[int, Item]] = field(default_factory=dict)
+    under_way: Counter[Labels] = field(default_factory=Counter)
+    urgent: dict[int, Item] = field(default_factory=dict)
+    ordinary: dict[int, Item] = field(default_factory=dict)
+    sending: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    granted: int = 0
+    promised: set[Labels] = field(default_factory=set)
     unreleased: int = 0
+    held: Counter[str] = field(default_factory=Counter)
     sent_s: deque[float] = field(default_factory=deque)
-    retry_at_s: float = -inf
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    followed: asyncio.Event = field(default_factory=asyncio.Event)
+    paused_s: float = 0.0
+    round: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
-    def traffic(self) -> Traffic:
-        return Traffic(self.sent_s, len(self.waiting) + self.unreleased, bool(self.held))
+    @property
+    def waiting(self) -> int:
+        return len(self.urgent) + len(self.ordinary) + self.unreleased + self.granted
 
-    def hold(self, item: Item) -> None:
-        self.held[item.id] = item
-        self.latest.update((alert.labels, item.id) for alert in item.notification.alerts)
+    def items(self) -> list[Item]:
+        """Return what waits or is being sent."""
+        return [*self.urgent.values(), *self.ordinary.values()]
+
+    def is_to_send_before(self, end_s: float) -> bool:
+        """Whether something is being sent, or will be by ``end_s`` of the event loop's clock."""
+        return bool(self.sending) or any(max(item.due_s, self.paused_s) < end_s for item in self.items())
+
+    def traffic(self) -> Traffic:
+        return Traffic(self.sent_s, self.waiting, bool(self.held))
+
+    def count(self, now_s: float) -> None:
+        """Count a notification for the cap."""
+        self.sent_s.append(now_s)
+        while self.sent_s[0] <= now_s - MINUTE_S:
+            self.sent_s.popleft()
+
+    def enter(self, item: Item) -> None:
+        for group in item.groups:
+            self.of_group.setdefault(group, {})[item.id] = item
+        self.under_way.update(alert.labels for alert in item.notification.alerts)
+
+    def queue(self, item: Item) -> None:
+        """Let ``item`` be sent when it is its turn, and with it, if it is critical, what it waits for."""
+        if not is_critical(item.notification.alerts):
+            self.ordinary[item.id] = item
+            return
+        for group in item.groups:
+            for earlier in self.of_group[group]:
+                if earlier in self.ordinary:
+                    self.urgent[earlier] = self.ordinary.pop(earlier)
+        self.urgent[item.id] = item
+
+    def leave(self, item: Item) -> None:
+        self.urgent.pop(item.id, None)
+        self.ordinary.pop(item.id, None)
+        for group in item.groups:
+            del self.of_group[group][item.id]
+            if not self.of_group[group]:
+                del self.of_group[group]
+        self.forget(item.notification.alerts)
+
+    def forget(self, alerts: Iterable[Notified]) -> None:
+        for alert in alerts:
+            self.under_way[alert.labels] -= 1
+            if not self.under_way[alert.labels]:
+                del self.under_way[alert.labels]
+
+    def next_items(self, now_s: float) -> Iterator[Item]:
+        """Yield what may be sent now, the most urgent first."""
+        for item in self.items():
+            first = all(next(iter(self.of_group[group])) == item.id for group in item.groups)
+            if first and item.id not in self.sending and item.due_s <= now_s:
+                yield item
 
 
 Fresh = tuple[_Line, Item]
+
+
+def _ignore(channel: str, notification: Notification, answer: Answer) -> None:
+    del channel, notification, answer
 
 
 class Outbox:
@@ -122,6 +208,11 @@ class Outbox:
         journal: what is written with the next commit.
         external_url: where people reach the sidecar, or "".
         clock: reads both clocks.
+
+    Attributes:
+        on_answer: is called with the channel, the notification and what became of it, before that is committed.
+        on_room: is called after that.
+        wanted: channel, alerts → those of them that the channel is still to be sent.
     """
 
     def __init__(self, journal: Journal, external_url: str, clock: Callable[[], Now]) -> None:
@@ -130,10 +221,13 @@ class Outbox:
         self._clock = clock
         self._lines: dict[str, _Line] = {}
         self._fresh: list[Fresh] = []
+        self._summing: set[str] = set()
         self._next_id = 1
         self._is_running = False
         self._attempted = asyncio.Event()
+        self.on_answer: Callable[[str, Notification, Answer], None] = _ignore
         self.on_room: Callable[[], None] = lambda: None
+        self.wanted: Callable[[str, Iterable[Notified]], tuple[Notified, ...]] = lambda _, alerts: tuple(alerts)
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
@@ -147,15 +241,22 @@ class Outbox:
             line = before.pop(settings.name, None) or _Line(receiver, Sender(channel), settings.timeout)
             # An attempt that is under way ends as it began: cancelled, it would come twice.
             line.receiver, line.sender, line.timeout_s = receiver, Sender(channel), settings.timeout
-            line.followed.set()  # what failed by the old settings is tried by the new ones at once
+            line.round += 1  # what failed by the old settings is tried by the new ones at once
+            line.paused_s = 0.0
+            line.held.clear()  # its groups are looked at again
+            for item in line.items():
+                item.due_s = 0.0
+            line.changed.set()
             self._lines[settings.name] = line
             if self._is_running and line.task is None:
                 self._start(line)
         for name, line in before.items():
-            if line.task is not None:
-                line.task.cancel()
-            for item in (*line.waiting, *line.held.values()):
-                self._write(name, item, FAILED, "the channel is not in the configuration any more")
+            for task in (line.task, *line.sending.values()):
+                if task is not None:
+                    task.cancel()
+            for items in line.of_group.values():
+                for item in items.values():
+                    self._write(name, item, FAILED, _GONE)
 
     def load(self, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
         """Return the rows of what waits, for `take`."""
@@ -165,16 +266,15 @@ class Outbox:
 
     def take(self, rows: Sequence[tuple[object, ...]], now: Now) -> None:
         """Take what an earlier process left; the cap of a minute begins anew."""
-        for id_, _, channel, state, made_s, _, attempts, result, body in rows:
+        for id_, _, channel, _, made_s, _, attempts, _, body in rows:
             assert isinstance(id_, int) and isinstance(attempts, int) and isinstance(made_s, float)  # noqa: S101, PT018
-            item = Item(id_, decode(str(body)), restored(made_s, now), attempts, str(result))
+            item = Item(id_, decode(str(body)), restored(made_s, now), attempts)
             line = self._lines.get(str(channel))
             if line is None:
-                self._write(str(channel), item, FAILED, "the channel is not in the configuration any more")
-            elif state == HELD:
-                line.hold(item)
+                self._write(str(channel), item, FAILED, _GONE)
             else:
-                line.waiting.append(item)
+                line.enter(item)
+                line.queue(item)
 
     def start(self) -> None:
         """Begin to send."""
@@ -186,62 +286,134 @@ class Outbox:
         """Wait until every receiver has taken what waits for it; return how many notifications are left.
 
         Args:
-            timeout_s: seconds to wait at most; a line whose next attempt is later than that is not waited for.
+            timeout_s: seconds to wait at most; what is tried again later than that is not waited for.
         """
-        end_s = self._clock().monotonic_s + timeout_s
+        end_s = asyncio.get_running_loop().time() + timeout_s
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, timeout_s)):
-                while any(line.waiting and line.retry_at_s < end_s for line in self._lines.values()):
+                while any(line.is_to_send_before(end_s) for line in self._lines.values()):
                     self._attempted.clear()
                     await self._attempted.wait()
-        return sum(line.traffic().waiting for line in self._lines.values())
+        return sum(line.waiting for line in self._lines.values())
 
     async def stop(self) -> None:
         """Send nothing more; what is under way is sent again by the next process."""
         self._is_running = False
-        tasks = [line.task for line in self._lines.values() if line.task is not None]
+        lines = self._lines.values()
+        tasks = [task for line in lines for task in (line.task, *line.sending.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    # What `delivery.Outgoing` asks
+
+    def is_busy(self, channel: str, group_id: str) -> bool:
+        return group_id in self._lines[channel].of_group
+
+    def is_under_way(self, channel: str, labels: Labels) -> bool:
+        line = self._lines[channel]
+        return labels in line.under_way or labels in line.promised
+
+    def hold_back(self, group: Group, draft: Draft) -> Why | None:
+        line = self._lines[draft.channel]
+        critical = is_critical(draft.alerts)
+        if draft.channel in self._summing and not critical:
+            line.promised.update(alert.labels for alert in draft.alerts)
+            return None
+        now_s = self._clock().monotonic_s
+        why = hold_back(line.receiver, line.traffic(), now_s, critical=critical)
+        if why is None:
+            line.granted += 1
+            line.promised.update(alert.labels for alert in draft.alerts)
+            line.count(now_s)
+            line.held.pop(group.id, None)  # what was held back of the group is in this message
+        elif not draft.was_held or group.id not in line.held:
+            line.held[group.id] += 1
+        return why
+
     # Adding
 
-    def add(self, draft: Draft, group: Group, now: Now) -> dict[Labels, tuple[str, Why | None]]:
-        """Take what a channel has to be told; return for each alert the key, and why it is held back or None.
+    def begin_summaries(self, now: Now, *, all_of_it: bool = False) -> frozenset[str]:
+        """Return the groups held back whose channels have room now; what is added next for these becomes a summary.
+
+        Args:
+            all_of_it: whether there is room everywhere, because no process goes on from here.
+        """
+        self._summing = {
+            name
+            for name, line in self._lines.items()
+            if (all_of_it and line.held) or self._summary_at(line, now) <= now.monotonic_s
+        }
+        return frozenset(group for name in self._summing for group in self._lines[name].held)
+
+    def add(self, sent: Sequence[tuple[Group, Draft]], now: Now) -> dict[tuple[str, Labels], str]:
+        """Take what has to be sent; return for each channel and alert the notification's key.
 
         It goes with `release`, after the commit that takes it along.
         """
-        line = self._lines[draft.channel]
-        if draft.is_resent and (line.waiting or line.unreleased):
-            return {}  # the receiver is not there, and what waits tells it all that it has to know
-        why = hold_back(line.receiver, line.traffic(), now.monotonic_s, critical=is_critical(draft.alerts))
-        keys: dict[Labels, tuple[str, Why | None]] = {}
-        for alerts in pieces(draft.alerts):
-            notification = Notification(
-                alerts=alerts,
-                group_labels=group.labels,
-                receiver=draft.channel,
-                status=_status(alerts),
-                key=uuid.uuid4().hex,
-                group_key=group.key,
-                external_url=self.external_url,
-                note=draft.note,
-            )
-            keys |= dict.fromkeys((alert.labels for alert in alerts), (notification.key, why))
-            self._enqueue(line, notification, now, held=why is not None)
-        if why is None:
-            self._overtake(line, draft.alerts)
-            self._count(line, now)
+        keys: dict[tuple[str, Labels], str] = {}
+        for line in self._lines.values():
+            line.granted = 0
+            line.promised.clear()
+        drafts: dict[str, list[tuple[Group, Draft]]] = {name: [] for name in self._summing}
+        for group, draft in sent:
+            if draft.channel in self._summing and not is_critical(draft.alerts):
+                drafts[draft.channel].append((group, draft))
+            else:
+                keys |= self._add(self._single(group, draft), draft.alerts, now)
+        for channel, several in drafts.items():
+            held = self._lines[channel].held
+            count = sum(held.values())
+            held.clear()
+            if several:
+                alerts = summarised(draft.alerts for _, draft in several)
+                self._lines[channel].count(now.monotonic_s)
+                keys |= self._add(self._summary(channel, several, count), alerts, now)
+        self._summing = set()
         return keys
 
-    def release_held(self, now: Now, *, all_of_it: bool = False) -> None:
-        """Make a summary of what is held back wherever there is room for one, or ``all_of_it``."""
-        for line in self._lines.values():
-            if (all_of_it and line.held) or self._summary_at(line, now) <= now.monotonic_s:
-                self._summarise(line, now)
+    def _single(self, group: Group, draft: Draft) -> Notification:
+        return Notification(
+            alerts=(),
+            group_labels=group.labels,
+            receiver=draft.channel,
+            status="firing",
+            key="",
+            group_key=group.key,
+            external_url=self.external_url,
+            note=draft.note,
+            groups=(group.id,),
+        )
+
+    def _summary(self, channel: str, several: Sequence[tuple[Group, Draft]], count: int) -> Notification:
+        return Notification(
+            alerts=(),
+            group_labels=(),
+            receiver=channel,
+            status="firing",
+            key="",
+            group_key=f"summary:{channel}",
+            external_url=self.external_url,
+            held_back=count,
+            groups=tuple(sorted({group.id for group, _ in several})),
+        )
+
+    def _add(
+        self, about: Notification, alerts: Sequence[Notified], now: Now
+    ) -> Iterator[tuple[tuple[str, Labels], str]]:
+        line = self._lines[about.receiver]
+        for piece in pieces(alerts):
+            notification = replace(about, alerts=piece, status=_status(piece), key=uuid.uuid4().hex)
+            item = Item(self._next_id, notification, now)
+            self._next_id += 1
+            self._write(about.receiver, item, WAITING, "")
+            line.enter(item)
+            line.unreleased += 1
+            self._fresh.append((line, item))
+            yield from (((about.receiver, alert.labels), notification.key) for alert in piece)
 
     def next_s(self, now: Now) -> float:
-        """Return when `release_held` has something to do, on the monotonic clock."""
+        """Return when there is room for a summary, on the monotonic clock."""
         return min((self._summary_at(line, now) for line in self._lines.values()), default=inf)
 
     def take_fresh(self) -> list[Fresh]:
@@ -254,8 +426,9 @@ class Outbox:
         for line, item in fresh:
             line.unreleased -= 1
             note = "; ".join(filter(None, (item.notification.note, "" if stored else FROM_MEMORY)))
-            line.waiting.append(replace(item, notification=replace(item.notification, note=note)))
-            line.arrived.set()
+            item.notification = replace(item.notification, note=note)
+            line.queue(item)
+            line.changed.set()
 
     def families(self) -> tuple[Family, ...]:
         """Return the metrics of the channels."""
@@ -266,125 +439,106 @@ class Outbox:
                 for name, line in lines
                 for result in (DELIVERED, FAILED, RETRIED)
             ],
-            "sergas_notifications_waiting": [
-                Sample((("channel", name),), line.traffic().waiting) for name, line in lines
-            ],
-            "sergas_notifications_held": [Sample((("channel", name),), len(line.held)) for name, line in lines],
+            "sergas_notifications_waiting": [Sample((("channel", name),), line.waiting) for name, line in lines],
+            "sergas_notifications_held": [Sample((("channel", name),), line.held.total()) for name, line in lines],
         }
         return tuple(Family(name, *HELP[name], tuple(found)) for name, found in samples.items())
 
-    def _enqueue(self, line: _Line, notification: Notification, now: Now, *, held: bool) -> None:
-        item = Item(self._next_id, notification, now)
-        self._next_id += 1
-        self._write(line.receiver.name, item, HELD if held else WAITING, "")
-        if held:
-            line.hold(item)
-        else:
-            line.unreleased += 1
-            self._fresh.append((line, item))
-
-    def _overtake(self, line: _Line, alerts: Sequence[Notified]) -> None:
-        """Let what is held back say of ``alerts`` what is told now: its summary, told later, takes nothing back."""
-        told = {alert.labels: alert for alert in alerts if alert.labels in line.latest}
-        for id_ in {line.latest[labels] for labels in told}:
-            notification = line.held[id_].notification
-            now_true = tuple(told.get(alert.labels, alert) for alert in notification.alerts)
-            line.held[id_] = item = replace(line.held[id_], notification=replace(notification, alerts=now_true))
-            self._write(line.receiver.name, item, HELD, "")
-
-    def _count(self, line: _Line, now: Now) -> None:
-        line.sent_s.append(now.monotonic_s)
-        while line.sent_s[0] <= now.monotonic_s - MINUTE_S:
-            line.sent_s.popleft()
-
     def _summary_at(self, line: _Line, now: Now) -> float:
-        if not line.held or len(line.waiting) + line.unreleased >= BACKLOG:
+        if not line.held or line.waiting >= BACKLOG:
             return inf
         return room_at(line.receiver, line.sent_s, now.monotonic_s)
-
-    def _summarise(self, line: _Line, now: Now) -> None:
-        held = list(line.held.values())
-        line.held, line.latest = {}, {}
-        first = held[0].notification
-        for alerts in pieces(summarised(item.notification for item in held)):
-            summary = replace(
-                first,
-                alerts=alerts,
-                group_labels=(),
-                status=_status(alerts),
-                key=uuid.uuid4().hex,
-                group_key=f"summary:{line.receiver.name}",
-                held_back=len(held),
-                note="",
-            )
-            self._enqueue(line, summary, now, held=False)
-            for item in held:
-                self._write(line.receiver.name, item, SUMMARISED, f"in the summary {summary.key}")
-        self._count(line, now)
 
     # Sending
 
     def _start(self, line: _Line) -> None:
-        line.arrived.set()
+        line.changed.set()
         line.task = asyncio.create_task(self._send_for_ever(line), name=f"channel {line.receiver.name}")
 
     async def _send_for_ever(self, line: _Line) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            await line.arrived.wait()
-            line.arrived.clear()
-            while line.waiting:
-                await self._attempt(line, line.waiting[0])
-                self._attempted.set()
+            line.changed.clear()
+            now_s = loop.time()
+            if line.paused_s <= now_s:
+                for item in line.next_items(now_s):
+                    if len(line.sending) >= AT_ONCE:
+                        break
+                    name = f"channel {line.receiver.name}, notification {item.id}"
+                    line.sending[item.id] = asyncio.create_task(self._attempt(line, item), name=name)
+            later_s = (item.due_s for item in line.items() if item.due_s > now_s)
+            next_s = line.paused_s if line.paused_s > now_s else min(later_s, default=inf)
+            # Not wait_for, which in Python 3.11 may swallow the cancelling of `stop`.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if next_s == inf else max(0.0, next_s - now_s)):
+                    await line.changed.wait()
 
     async def _attempt(self, line: _Line, item: Item) -> None:
-        """Try to send ``item``, the first that waits; after a temporary failure, wait."""
-        item = replace(item, attempts=item.attempts + 1)
-        name = line.receiver.name
+        """Try to send ``item`` once; after a failure that may pass, it waits."""
+        try:
+            if self._is_still_wanted(line, item):
+                await self._send(line, item)
+            await self._journal.commit()
+        finally:
+            line.sending.pop(item.id, None)
+            line.changed.set()
+            self._attempted.set()
+        self.on_room()
+
+    def _is_still_wanted(self, line: _Line, item: Item) -> bool:
+        """Leave out what the channel is not to be sent any more, and drop ``item`` when that is all of it."""
+        name, about = line.receiver.name, item.notification
+        alerts = self.wanted(name, about.alerts)
+        if len(alerts) == len(about.alerts):
+            return True
+        if not alerts:
+            self._finish(line, item, DROPPED, _UNROUTED, Answer.DROPPED)
+            return False
+        left = {alert.labels for alert in alerts}
+        line.forget(alert for alert in about.alerts if alert.labels not in left)
+        item.notification = replace(about, alerts=alerts, status=_status(alerts))
+        return True
+
+    async def _send(self, line: _Line, item: Item) -> None:
+        item.attempts += 1
+        name, round_ = line.receiver.name, line.round
         try:
             answer = await line.sender.send(item.notification, timeout_s=line.timeout_s)
         except TemporaryError as error:
-            if self._clock().monotonic_s - item.made.monotonic_s < GIVE_UP_S:
-                wait_s = retry_s(item.attempts, random.random(), error.retry_after_s)  # noqa: S311  no secret
-                item = replace(item, result=str(error))
-                line.waiting[0] = item
-                line.counts[RETRIED] += 1
-                LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
-                self._write(name, item, WAITING, str(error))
-                line.followed.clear()
-                line.retry_at_s = self._clock().monotonic_s + wait_s
-                self._attempted.set()
-                await self._journal.commit()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await line.followed.wait()
-                line.retry_at_s = -inf
+            if self._clock().monotonic_s - item.made.monotonic_s >= GIVE_UP_S:
+                self._fail(line, item, f"given up after a day: {error}")
                 return
-            self._fail(line, item, f"given up after a day: {error}")
+            wait_s = retry_s(item.attempts, random.random(), error.retry_after_s)  # noqa: S311  no secret
+            if line.round == round_:
+                now_s = asyncio.get_running_loop().time()
+                item.due_s = now_s + wait_s
+                if error.retry_after_s:
+                    line.paused_s = max(line.paused_s, now_s + wait_s)
+            line.counts[RETRIED] += 1
+            LOG.warning("channel %s: attempt %d: %s; again in %.1f s", name, item.attempts, error, wait_s)
+            self._write(name, item, WAITING, str(error))
         except FinalError as error:
             self._fail(line, item, str(error))
         else:
-            line.waiting.popleft()
             line.counts[DELIVERED] += 1
-            self._write(line.receiver.name, item, DELIVERED, answer)
-        await self._journal.commit()
-        if line.held:
-            self.on_room()
+            self._finish(line, item, DELIVERED, answer, Answer.TAKEN)
 
     def _fail(self, line: _Line, item: Item, text: str) -> None:
-        line.waiting.popleft()
         line.counts[FAILED] += 1
-        LOG.error(
-            "channel %s: a notification about %d alerts was not delivered: %s",
-            line.receiver.name,
-            len(item.notification.alerts),
-            text,
-        )
-        self._write(line.receiver.name, item, FAILED, text)
+        count = len(item.notification.alerts)
+        about = f"{count} alert{'' if count == 1 else 's'}"
+        LOG.error("channel %s: a notification about %s was not delivered: %s", line.receiver.name, about, text)
+        self._finish(line, item, FAILED, text, Answer.REFUSED)
+
+    def _finish(self, line: _Line, item: Item, state: str, text: str, answer: Answer) -> None:
+        line.leave(item)
+        self._write(line.receiver.name, item, state, text)
+        self.on_answer(line.receiver.name, item.notification, answer)
 
     # Rows
 
     def _write(self, channel: str, item: Item, state: str, result: str) -> None:
-        is_over = state not in {WAITING, HELD}
+        is_over = state != WAITING
         finished_s = self._clock().wall_s if is_over else None
         body = "" if is_over else encode(item.notification)
         key = item.notification.key

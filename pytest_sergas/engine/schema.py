@@ -7,11 +7,16 @@ stores with it exist.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+
+from pytest_sergas.engine import known_by_alert
+
+Step = str | Callable[[sqlite3.Connection], None]
 
 # Says that an SQLite file is ours ("SRGS"), so that nobody else's is touched.
 APPLICATION_ID = 0x53524753
 
-MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
+MIGRATIONS: tuple[tuple[int, tuple[Step, ...]], ...] = (
     (
         1,
         (
@@ -145,6 +150,7 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "ALTER TABLE runs ADD COLUMN types TEXT NOT NULL DEFAULT '{}'",
         ),
     ),
+    (6, (known_by_alert.migrate,)),
 )
 LATEST = MIGRATIONS[-1][0]
 
@@ -167,10 +173,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         present = version(connection)
-        for number, statements in MIGRATIONS:
+        for number, steps in MIGRATIONS:
             if number > present:
-                for statement in statements:
-                    connection.execute(statement)
+                for step in steps:
+                    connection.execute(step) if isinstance(step, str) else step(connection)
         connection.execute(f"PRAGMA user_version = {LATEST}")
         connection.execute("COMMIT")
     except sqlite3.Error:

@@ -177,7 +177,7 @@ _ALERTS = _object({"alerts": _list(_ALERT)})
 _DELIVERY = _object(
     {
         "key": TEXT,
-        "state": {"enum": ["waiting", "held", "delivered", "failed", "summarised"]},
+        "state": {"enum": ["waiting", "delivered", "failed", "dropped", "summarised"]},
         "attempts": COUNT,
         "result": TEXT,
         "finished": MOMENT,

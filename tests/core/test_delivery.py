@@ -1,95 +1,21 @@
-"""What is told to whom and when, and why not: played in virtual time, with one group."""
+"""What is told to whom and when, and why not: played in virtual time, with receivers that take everything at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sergas.core.clock import Now
-from pytest_sergas.core.delivery import Arrival, Draft, Group, Receiver, Why, arrived, flush, identity
-from pytest_sergas.core.messages import Notified, fingerprint
-from pytest_sergas.core.routes import Escalation, Route
+from pytest_sergas.core.delivery import identity
+from pytest_sergas.core.routes import Escalation
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Muted
+from tests.core.played import CHAT, PHONE, ROUTE, WALL_S, Play, labels, never
 
 pytestmark = pytest.mark.unit
-
-WALL_S = 1_700_000_000.0
-ROUTE = Route("all", channels=("chat",), group_wait_s=2, group_interval_s=30, repeat_interval_s=3600, cooldown_s=300)
-CHAT, PHONE = Receiver("chat"), Receiver("phone")
-
-
-def at(second: float) -> Now:
-    return Now(second, WALL_S + second)
-
-
-def labels(name: str, level: str = "warning") -> Labels:
-    return (("alertname", name), ("severity", level))
-
-
-def notified(name: str, level: str = "warning", *, over_s: float | None = None, from_s: float = 0) -> Notified:
-    return Notified(
-        labels(name, level),
-        (),
-        "firing" if over_s is None else "resolved",
-        WALL_S + from_s,
-        None if over_s is None else WALL_S + over_s,
-        "" if over_s is None else "condition_false",
-        1.0,
-        fingerprint(labels(name, level)),
-        level,
-    )
-
-
-def never(_: Labels) -> Muted | None:
-    return None
-
-
-@dataclass
-class Play:
-    """One group that is looked at whenever it is due; what is told is noted as ``time channel: A firing, B over``."""
-
-    route: Route = ROUTE
-    receivers: Mapping[str, Receiver] = field(default_factory=lambda: {"chat": CHAT, "phone": PHONE})
-    group: Group = field(default_factory=lambda: Group("all", ()))
-    second: float = 0.0
-    muted: Callable[[Labels], Muted | None] = never
-    told: list[str] = field(default_factory=list)
-    why: list[str] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
-
-    def fire(self, *names: str, level: str = "warning", cooldown_s: float | None = None) -> None:
-        self.arrive(*(Arrival(notified(name, level), at(self.second), cooldown_s) for name in names))
-
-    def end(self, *names: str, level: str = "warning") -> None:
-        self.arrive(*(Arrival(notified(name, level, over_s=self.second), at(self.second)) for name in names))
-
-    def arrive(self, *arrivals: Arrival) -> None:
-        self.group = arrived(self.group, self.route, arrivals, at(self.second))
-        self.until(self.second)
-
-    def until(self, second: float) -> None:
-        for _ in range(10_000):
-            if self.group.due_s > second:
-                break
-            self.second = max(self.second, self.group.due_s)
-            self.look()
-        else:
-            pytest.fail(f"it is due for ever at {self.second}")
-        self.second = second
-
-    def look(self) -> None:
-        found = flush(self.group, self.route, self.receivers, at(self.second), self.muted)
-        self.group = found.group
-        self.drafts += found.drafts
-        for draft in found.drafts:
-            what = ", ".join(f"{one.name} {'fires' if one.status == 'firing' else 'over'}" for one in draft.alerts)
-            self.told.append(f"{self.second:g} {draft.channel}: {what}")
-        self.why += [f"{self.second:g} {one.alert.name} {one.channel} {one.why}" for one in found.decisions]
 
 
 def test_alerts_that_fire_within_the_wait_are_one_message() -> None:
@@ -147,7 +73,7 @@ def test_end_of_what_nobody_was_told_is_not_told() -> None:
 
     assert play.told == []
     assert play.why == ["2 A chat over_before_it_was_told"]
-    assert play.group.entries == {}
+    assert (play.ledger.entries, play.ledger.groups) == ({}, {})
 
 
 def test_group_is_forgotten_when_everything_in_it_is_over() -> None:
@@ -157,7 +83,7 @@ def test_group_is_forgotten_when_everything_in_it_is_over() -> None:
     play.end("A")
     play.until(1000)
 
-    assert play.group.entries == {}
+    assert (play.ledger.entries, play.ledger.groups) == ({}, {})
 
 
 # Cooldown
@@ -263,18 +189,11 @@ def test_silenced_alert_is_not_told_and_the_reason_names_the_silence() -> None:
     play = Play(muted=silenced_until(1000))
     play.fire("A")
     play.until(500)
-    found = flush(play.group, ROUTE, {"chat": CHAT}, at(500), play.muted)
+    play.look(at_all=True)
 
     assert play.told == []
-    assert play.why == ["2 A chat silenced"]
-    assert found.decisions == ()  # said once
-
-
-def test_decision_about_a_silenced_alert_names_the_silence() -> None:
-    group = arrived(Group("all", ()), ROUTE, [Arrival(notified("A"), at(0))], at(0))
-    [decision] = flush(group, ROUTE, {"chat": CHAT}, at(2), silenced_until(9)).decisions
-
-    assert (decision.why, decision.detail) == (Why.SILENCED, "silence s")
+    assert play.why == ["2 A chat silenced"]  # said once
+    assert play.details == ["silence s"]
 
 
 def test_alert_that_fires_beyond_its_silence_is_told_then() -> None:
@@ -292,7 +211,7 @@ def test_expired_silence_notifies_again() -> None:
     play.fire("A")
     play.until(50)
     play.muted = silenced_until(100)
-    play.look()
+    play.look(at_all=True)
     play.until(99)
     play.muted = never
     play.until(200)
@@ -323,10 +242,11 @@ def test_end_of_what_was_told_is_told_although_it_is_silenced() -> None:
 
 
 def test_end_of_a_silence_is_looked_for_within_a_minute_whatever_the_wall_clock_does() -> None:
-    group = arrived(Group("all", ()), ROUTE, [Arrival(notified("A"), at(0))], at(0))
-    found = flush(group, ROUTE, {"chat": CHAT}, Now(2, WALL_S - 86_400), silenced_until(100))
+    play = Play(muted=silenced_until(100_000))
+    play.fire("A")
+    play.until(2)
 
-    assert found.group.due_s == 62
+    assert play.ledger.next_s == 62
 
 
 # Escalation
@@ -341,7 +261,7 @@ def test_alert_that_still_fires_after_a_time_is_escalated() -> None:
 
     assert play.told == ["2 chat: A fires", "600 phone: A fires"]
     assert play.why[-1] == "600 A phone escalation"
-    assert play.drafts[-1].note == "still firing, therefore escalated"
+    assert play.got[-1].note == "still firing, therefore escalated"
 
 
 def test_what_is_due_for_its_time_waits_for_the_interval_of_the_group_too() -> None:
@@ -391,7 +311,6 @@ def test_receiver_that_forgets_is_told_again_without_repeats_for_the_others() ->
     play.until(130)
 
     assert play.told == ["2 chat: A fires", "2 phone: A fires", "62 phone: A fires", "122 phone: A fires"]
-    assert [draft.is_resent for draft in play.drafts] == [False, False, True, True]
     assert play.why == ["2 A chat new", "2 A phone new"]  # history is not filled with it
 
 
@@ -413,25 +332,25 @@ def test_receiver_that_wants_no_ends_gets_none() -> None:
 
     assert play.told == ["2 chat: A fires"]
     assert play.why[-1] == "52 A chat send_resolved_is_off"
-    assert play.group.entries == {}
+    assert (play.ledger.entries, play.ledger.groups) == ({}, {})
 
 
 def test_channel_that_is_gone_is_not_owed_anything() -> None:
     play = Play()
     play.fire("A")
     play.until(50)
-    play.receivers = {}
+    play.reload(ROUTE, without=("chat",))
     play.end("A")
     play.until(100)
 
-    assert play.group.entries == {}
+    assert (play.ledger.entries, play.ledger.groups) == ({}, {})
 
 
 def test_route_that_is_gone_still_ends_what_was_told() -> None:
     play = Play()
     play.fire("A", "B")
     play.until(50)
-    play.route = Route("all", group_wait_s=0)
+    play.reload(replace(ROUTE, channels=()))
     play.end("A")
     play.until(100_000)
 
@@ -471,9 +390,9 @@ def test_every_channel_knows_in_the_end_what_fires_and_no_end_comes_unasked(
 
     for channel in ("chat", "phone"):
         known: set[Labels] = set()
-        for draft in play.drafts:
-            for alert in draft.alerts if draft.channel == channel else ():
+        for one in play.got:
+            for alert in one.alerts if one.receiver == channel else ():
                 assert alert.status == "firing" or alert.labels in known
                 (known.add if alert.status == "firing" else known.discard)(alert.labels)
         assert known == firing
-    assert set(play.group.entries) == firing
+    assert set(play.ledger.entries) == firing

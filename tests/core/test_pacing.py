@@ -1,4 +1,4 @@
-"""How fast a channel is told: the cap and its summary, the size of messages, the waits of retrying."""
+"""How fast a channel is notified: the cap and its summary, the size of messages, the waits of retrying."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.core.delivery import Receiver, Why
-from pytest_sergas.core.messages import Notification, Notified
 from pytest_sergas.core.pacing import BACKLOG, Traffic, hold_back, pieces, retry_s, room_at, summarised
-from tests.core.test_delivery import CHAT, notified
+from tests.core.played import CHAT, notified
 
 pytestmark = pytest.mark.unit
 
@@ -62,10 +61,7 @@ def test_room_is_there_when_the_last_minute_has_less_than_the_cap_whatever_passe
 
 
 def test_summary_has_the_latest_of_each_alert() -> None:
-    def held(*alerts: Notified) -> Notification:
-        return Notification(alerts, (), "chat", "firing", "k", "g")
-
-    found = summarised([held(notified("A"), notified("B")), held(notified("A", over_s=5), notified("C", "error"))])
+    found = summarised([[notified("A"), notified("B")], [notified("A", over_s=5), notified("C", "error")]])
 
     assert [(alert.name, alert.status) for alert in found] == [("C", "firing"), ("B", "firing"), ("A", "resolved")]
 

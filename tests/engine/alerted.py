@@ -82,6 +82,17 @@ class Receiver:
         ]
 
 
+async def answered(running: Alerting, clock: Clock) -> None:
+    """Wait until every message has been taken or refused, and nothing is due."""
+    async with asyncio.timeout(PATIENT_S):
+        while True:
+            lines = running._outbox._lines.values()  # noqa: SLF001  when it is quiet, nobody else has to know
+            due_s = running._ledger.next_s  # noqa: SLF001
+            if not any(line.waiting or line.sending for line in lines) and due_s > clock.monotonic_s:
+                return
+            await asyncio.sleep(0)  # nothing says that an answer has been noted
+
+
 def labels(name: str, level: str = "warning", **more: str) -> Labels:
     return canonical({"alertname": name, "severity": level, **more}.items())
 

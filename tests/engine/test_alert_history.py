@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pytest_sergas.core import pacing
 from pytest_sergas.engine import alert_history, outbox
 from pytest_sergas.engine.alert_history import Asked, Delivery, Event
 from pytest_sergas.engine.alerting import Alerting, Planned
-from tests.engine.alerted import AT_ONCE, PATIENT_S, Clock, Receiver, alerting, found, labels, planned
+from tests.engine.alerted import AT_ONCE, PATIENT_S, Clock, Receiver, alerting, answered, found, labels, planned
 
 pytestmark = pytest.mark.integration
 
@@ -93,16 +94,20 @@ async def test_what_the_cap_held_back_says_so_and_in_which_summary_it_was(clock:
     settings = ChannelSettings("test", "chat", max_alerts_per_minute=1)
     async with alerting(None, Planned(((settings, chat),), (AT_ONCE,)), clock) as running:
         await running.took_place([found(clock(), "A")])
+        await answered(running, clock)
         await running.took_place([found(clock(), "B", rule="other")])
         held = (await running.history.newest(Asked(1, name="B", channel="chat")))[0]
         clock.pass_by(60)
         await running.took_place([found(clock(), "B", rule="other")])
         await chat.until(2)
-        [*_, told] = await running.history.newest(Asked(10, name="B", channel="chat"))
+        await answered(running, clock)
+        told, _ = await running.history.newest(Asked(10, name="B", channel="chat"))
 
     assert (held.event, held.why, held.detail, held.at_s) == ("not_told", "rate_cap", "new", start_s)
-    assert (delivery(held).state, delivery(told).state) == ("held", "summarised")
-    assert (delivery(told).result, finished_s(told)) == (f"in the summary {chat.got[1].key}", start_s + 60)
+    assert held.delivery is None
+    assert (told.event, told.why, told.at_s) == ("told", "new", start_s + 60)
+    assert (delivery(told).state, delivery(told).key, finished_s(told)) == ("delivered", chat.got[1].key, start_s + 60)
+    assert chat.got[1].held_back == 1
 
 
 async def test_what_was_held_back_while_a_channel_was_down_says_so(
@@ -111,7 +116,8 @@ async def test_what_was_held_back_while_a_channel_was_down_says_so(
     monkeypatch.setattr(outbox, "BACKLOG", 1)
     monkeypatch.setattr(pacing, "BACKLOG", 1)
     chat = Receiver(gate=asyncio.Event())
-    async with alerting(None, planned(chat), clock) as running:
+    each = replace(AT_ONCE, group_by=("alertname",))
+    async with alerting(None, planned(chat, routes=[each]), clock) as running:
         await running.took_place([found(clock(), "A")])
         await running.took_place([found(clock(), "B", rule="other")])
         [told] = await running.history.newest(Asked(10, name="B", channel="chat"))

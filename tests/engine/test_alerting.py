@@ -20,7 +20,7 @@ from pytest_sergas.engine.alert_history import Asked
 from pytest_sergas.engine.alerting import Alerting, SilenceRefusedError, plan
 from pytest_sergas.engine.outbox import FROM_MEMORY
 from pytest_sergas.errors import ConfigurationError, FinalError, TemporaryError
-from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, found, labels, planned
+from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, answered, found, labels, planned
 
 pytestmark = pytest.mark.integration
 
@@ -161,10 +161,13 @@ async def test_what_was_tried_for_a_day_is_given_up_and_says_so(clock: Clock, ca
         await chat.when(lambda: chat.attempts == 1)
         clock.pass_by(86_401)
         chat.gate.set()
-        await running.took_place([found(clock())])
+        await answered(running, clock)
+        clock.pass_by(1)
+        await running.took_place([found(clock(), "A")])
         await chat.until(1)
 
-    assert "channel chat: a notification about 1 alerts was not delivered: given up after a day: 500" in caplog.text
+    assert chat.told() == ["A fires"]  # what still fires is owed all the same
+    assert "channel chat: a notification about 1 alert was not delivered: given up after a day: 500" in caplog.text
 
 
 async def test_channel_that_is_gone_from_the_configuration_has_failed(path: Path, clock: Clock) -> None:
@@ -224,19 +227,17 @@ async def test_cap_holds_back_and_one_summary_says_how_many(clock: Clock) -> Non
     assert sorted(alert.name for one in chat.got for alert in one.alerts) == names
 
 
-async def test_held_notifications_survive_a_restart(path: Path, clock: Clock) -> None:
+async def test_what_was_held_back_is_sent_after_a_restart(path: Path, clock: Clock) -> None:
     chat, after = Receiver(), Receiver()
     route = replace(AT_ONCE, group_by=("alertname",))
     async with alerting(path, planned(chat, routes=[route]), clock) as running:
         await running.took_place([found(clock(), *(f"A{number}" for number in range(12)))])
         await chat.until(10)
-    clock.pass_by(60)
     async with alerting(path, planned(after, routes=[route]), clock):
-        await after.until(1)
+        await after.until(2)
 
-    [summary] = after.got
-    assert summary.held_back == 2
-    assert {alert.name for one in (*chat.got, summary) for alert in one.alerts} == {f"A{n}" for n in range(12)}
+    told = [alert.name for one in (*chat.got, *after.got) for alert in one.alerts]
+    assert sorted(told) == sorted(f"A{number}" for number in range(12))
 
 
 async def test_channel_that_comes_back_gets_a_summary_of_what_was_held_back_meanwhile(
@@ -246,15 +247,17 @@ async def test_channel_that_comes_back_gets_a_summary_of_what_was_held_back_mean
     monkeypatch.setattr(pacing, "BACKLOG", 1)
     chat = Receiver(gate=asyncio.Event())
     assert chat.gate is not None
-    async with alerting(None, planned(chat), clock) as running:
+    each = replace(AT_ONCE, group_by=("alertname",))
+    async with alerting(None, planned(chat, routes=[each]), clock) as running:
         await running.took_place([found(clock(), "A")])
         await running.took_place([found(clock(), "A", "B")])
-        await running.took_place([found(clock(), "B")])
+        await running.took_place([found(clock(), "A", "B", "C")])
+        await running.took_place([found(clock(), "B", "C")])
         chat.gate.set()
         await chat.until(2)
         assert value(running, clock, "sergas_alerts_not_told_total", reason="channel_is_down") == 2
 
-    assert chat.told() == ["A fires", "B fires, A over"]
+    assert chat.told() == ["A fires", "B fires, C fires, A over"]
     assert [one.held_back for one in chat.got] == [0, 2]
 
 
@@ -266,7 +269,7 @@ async def test_critical_alert_passes_the_cap(clock: Clock) -> None:
         await running.took_place([found(clock(), labels("Fire", "critical"), rule="other")])
         await chat.until(11)
 
-    assert chat.told()[-1] == "Fire fires"
+    assert "Fire fires" in chat.told()
 
 
 async def test_ten_thousand_alerts_at_once_are_a_few_messages_and_none_is_lost(path: Path, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from pytest_sergas.config.channels import ChannelSettings
 from pytest_sergas.config.file import read_file
 from pytest_sergas.engine.alert_history import Asked
 from pytest_sergas.engine.alerting import Alerting, Planned, plan
-from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, found
+from tests.engine.alerted import AT_ONCE, Clock, Receiver, alerting, answered, found
 from tests.engine.test_delivering import names, when
 from tests.servers.gateways import answering
 
@@ -79,9 +79,9 @@ async def test_channel_that_wants_no_ends_is_told_none(tmp_path: Path, clock: Cl
         routes = [{{channels = ["one", "other"], group_wait = 0, group_interval = 0}}]
         """
         async with alerting(None, configured(tmp_path, text), clock) as running:
-            await running.took_place([found(clock(), "A")])
-            await running.took_place([found(clock())])
-            await running.took_place([found(clock(), "B")])
+            for names_ in (["A"], [], ["B"]):
+                await running.took_place([found(clock(), *names_)])
+                await answered(running, clock)
             await when(lambda: len(other.received) == 3 and len(one.received) == 2)
 
     assert [names(request) for request in one.received] == [["A"], ["B"]]
