@@ -19,7 +19,9 @@ What is read here loads in Prometheus 2.42 and later unchanged. What is not supp
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -54,7 +56,7 @@ class _Evaluated:
 
     Attributes:
         file, line, group: where it stands.
-        name: of the alert, or of the metric that is recorded.
+            name: of the alert, or of the metric that is recorded.
     """
 
     file: str
@@ -108,7 +110,7 @@ class Rule(_Evaluated):
     """An alerting rule.
 
     Attributes:
-        identity: names it across reloads and restarts: file, group, name, labels, and which of several alike.
+        identity: names it across reloads and restarts: file, group, name, labels, and what of several alike is said.
         limit: how many alerts it may have at once; 0 for any number.
     """
 
@@ -154,6 +156,12 @@ class Rule(_Evaluated):
             return frozenset()
         there = {told_apart(self._alert(element, "").labels) for element in elements}
         return frozenset(labels for labels in followed if told_apart(labels) not in there)
+
+    def could_have(self, labels: Labels) -> bool:
+        """Whether an alert with ``labels`` may be one of this rule: its name and its fixed labels are in them."""
+        given = dict(labels)
+        fixed = ((name, template.source) for name, template in self.labels if template.is_constant)
+        return given.get(ALERTNAME) == self.name and all(given.get(name, "") == value for name, value in fixed)
 
     def _alert(self, element: Element, external_url: str) -> Active:
         name, own, value = element
@@ -248,9 +256,23 @@ def _group(entry: Entry, name: str) -> Group:
         which = item.peek("alert") or item.peek("record")
         rule = read(item.inside(f"group {name!r}", f"rule {which!r}"), name, limit)
         if rule is not None:
-            alike = sum(1 for other in rules if other.identity.partition("#")[0] == rule.identity)
-            rules.append(replace(rule, identity=f"{rule.identity}#{alike + 1}") if alike else rule)
-    return Group(entry.file, name, tuple(rules), interval_s or None)
+            rules.append(rule)
+    return Group(entry.file, name, _told_apart(rules), interval_s or None)
+
+
+def _told_apart(rules: Sequence[Rule | Recording]) -> tuple[Rule | Recording, ...]:
+    """Return ``rules`` with identities of their own: those that are alike by their expressions, wherever they stand."""
+    alike = Counter(rule.identity for rule in rules)
+    seen: Counter[str] = Counter()
+    apart: list[Rule | Recording] = []
+    for rule in rules:
+        identity = rule.identity
+        if alike[identity] > 1:
+            identity += "#" + hashlib.sha256(rule.expression.source.encode()).hexdigest()[:16]
+            seen[identity] += 1
+            identity += f"#{seen[identity]}" if seen[identity] > 1 else ""
+        apart.append(replace(rule, identity=identity))
+    return tuple(apart)
 
 
 def _rule(entry: Entry, group: str, limit: int) -> Rule | None:

@@ -34,6 +34,10 @@ class AlertFigures:
         """Count an alert that was there before."""
         self._standing[_place(alert, alert.state)] += 1
 
+    def forget(self, alert: Alert) -> None:
+        """Count an alert no more that has not changed: it is another rule's now."""
+        self._standing[_place(alert, alert.state)] -= 1
+
     def changed(self, change: Transition) -> None:
         """Count a transition."""
         self._standing[_place(change.alert, change.before)] -= 1

@@ -212,9 +212,17 @@ class Alerting:
         await self._settle(now)
         return tuple(firing)
 
-    async def keep_rules(self, rules: frozenset[str]) -> None:
-        """End the alerts of all other rules of files: they are not there any more."""
-        await self.end_rules([rule for rule in self._state.alerts if rule not in rules and not rule.startswith(PYTHON)])
+    async def keep_rules(self, rules: frozenset[str], heirs: Callable[[Labels], Iterable[str]] = lambda _: ()) -> None:
+        """End the alerts of all other rules of files: they are not there any more.
+
+        Args:
+            heirs: names the rules that could have an alert with these labels: they get it as it stands, and their next
+                evaluation says whether it goes on. So a rule that was moved or renamed file and group notifies nobody.
+        """
+        gone = [rule for rule in self._state.alerts if rule not in rules and not rule.startswith(PYTHON)]
+        for rule in gone:
+            self._hand_over(rule, heirs)
+        await self.end_rules(gone)
 
     async def end_rules(self, rules: Iterable[str]) -> None:
         """End the alerts of these rules."""
@@ -289,6 +297,27 @@ class Alerting:
         self._router = Router(planned.routes)
         self._outbox.external_url = planned.external_url
         self._outbox.follow(planned.channels)
+
+    def _hand_over(self, rule: str, heirs: Callable[[Labels], Iterable[str]]) -> None:
+        left = dict(self._state.alerts[rule])
+        for labels, alert in self._state.alerts[rule].items():
+            names = list(heirs(labels))
+            for name in names:
+                of_heir = self._state.alerts.get(name, {})
+                if labels in of_heir:
+                    continue
+                inherited = replace(alert, rule=name)
+                self._state.alerts[name] = {**of_heir, labels: inherited}
+                self._figures.add(inherited)
+                alert_rows.put_alert(self._journal, inherited, is_over=False)
+                if alert.state is State.FIRING:
+                    self._state.rules[labels].add(name)
+            if names:
+                del left[labels]
+                self._figures.forget(alert)
+                alert_rows.put_alert(self._journal, alert, is_over=True)
+                self._state.rules.get(labels, set()).discard(rule)
+        self._state.alerts[rule] = left
 
     def _change(
         self,

@@ -65,6 +65,7 @@ def _entries(connection: sqlite3.Connection) -> _Entries:
 def _take_back(connection: sqlite3.Connection, entries: _Entries) -> None:
     """Undo what was noted as known of notifications that nobody has taken yet."""
     begun: set[tuple[str, str]] = set()
+    forgotten: set[str] = set()  # alerts that had ended, and of which only messages were left
     rows = connection.execute(
         "SELECT channel, made_s, body FROM notifications WHERE state IN ('waiting', 'held') ORDER BY id"
     )
@@ -73,8 +74,12 @@ def _take_back(connection: sqlite3.Connection, entries: _Entries) -> None:
         group = [notification["group_key"], notification["group_labels"]]
         for alert in notification["alerts"]:
             labels = json.dumps(alert["labels"])
-            body = {"began_s": alert["starts_at_s"], "cooldown_s": None, "source": ""}
-            entry = entries.setdefault(labels, _entry(alert, body))
+            if labels not in entries or labels in forgotten:
+                forgotten.add(labels)
+                known = entries.get(labels, {}).get("known", {})
+                body = {"began_s": alert["starts_at_s"], "cooldown_s": None, "source": ""}
+                entries[labels] = {**_entry(alert, body), "known": known}
+            entry = entries[labels]
             if alert["status"] == "firing":
                 begun.add((channel, labels))
                 entry["known"].pop(channel, None)

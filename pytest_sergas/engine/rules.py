@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -64,8 +64,8 @@ class Alerts(Protocol):
     async def took_place(self, evaluations: Sequence[Evaluation]) -> object:
         """Take what evaluations have found, in the order of time."""
 
-    async def keep_rules(self, rules: frozenset[str]) -> None:
-        """End the alerts of all other rules."""
+    async def keep_rules(self, rules: frozenset[str], heirs: Callable[[Labels], Iterable[str]]) -> None:
+        """End the alerts of all other rules, but those with labels for which ``heirs`` names rules: they get them."""
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class Rules:
         Args:
             asked: returns when everybody who has metrics has been asked once.
         """
-        await self._alerts.keep_rules(frozenset(self._running))
+        await self._alerts.keep_rules(frozenset(self._running), self._heirs)
         create = asyncio.get_running_loop().create_task
         on_changes = self._on_changes(asked)
         self._tasks = [create(self._on_grid(), name="rules"), create(on_changes, name="rules after pushes")]
@@ -278,6 +278,12 @@ class Rules:
         fresh.error, fresh.unmatched = old.error, old.unmatched
         return fresh
 
+    def _heirs(self, labels: Labels) -> Iterator[str]:
+        """Return the rules that could have an alert with ``labels``, such as one that was moved to another file."""
+        for identity, running in self._running.items():
+            if isinstance(running.rule, Rule) and running.rule.could_have(labels):
+                yield identity
+
     async def _on_grid(self) -> None:
         """Evaluate each interval's rules on its grid, until cancelled; what takes long does not move the next time."""
         start_s = self._clock().monotonic_s
@@ -285,7 +291,7 @@ class Rules:
         while True:
             if self._followed.is_set():
                 self._followed.clear()
-                await self._alerts.keep_rules(frozenset(self._running))
+                await self._alerts.keep_rules(frozenset(self._running), self._heirs)
             now_s = self._clock().monotonic_s
             # The general interval is there also without rules: pages show what is sampled.
             intervals = {self._planned.interval_s, *(each.interval_s for each in self._running.values())}

@@ -73,10 +73,33 @@ def test_values_are_texts_whatever_yaml_takes_them_for() -> None:
     ]
 
 
-def test_rules_alike_are_told_apart_by_their_order() -> None:
-    [group] = read_rules([("r.yml", "groups: [{name: g, rules: [" + "{alert: A, expr: x}, " * 3 + "]}]")])
+def identities(*rules: str) -> list[str]:
+    [group] = read_rules([("r.yml", f"groups: [{{name: g, rules: [{', '.join(rules)}]}}]")])
+    return [each.identity for each in group.rules]
 
-    assert [each.identity for each in group.rules] == ["r.yml;g;A{}", "r.yml;g;A{}#2", "r.yml;g;A{}#3"]
+
+def test_rules_alike_are_told_apart_by_their_expressions_wherever_they_stand() -> None:
+    one, other, single = "{alert: A, expr: x}", "{alert: A, expr: y}", "{alert: B, expr: x}"
+    before = identities(one, other, single)
+
+    assert identities(single, other, one) == before[::-1]
+    assert len(set(before)) == 3
+    assert before[2] == "r.yml;g;B{}"
+    first, second = identities(one, one)
+    assert second == f"{first}#2"
+
+
+@pytest.mark.parametrize(
+    ("labels", "could"),
+    [
+        pytest.param((("alertname", "A"), ("severity", "error"), ("x", "1")), True, id="its own"),
+        pytest.param((("alertname", "B"), ("severity", "error"), ("x", "1")), False, id="another name"),
+        pytest.param((("alertname", "A"), ("severity", "info"), ("x", "1")), False, id="another fixed label"),
+        pytest.param((("alertname", "A"), ("severity", "error"), ("x", "2")), True, id="another filled in"),
+    ],
+)
+def test_rule_says_whether_an_alert_could_be_its_own(labels: Labels, could: bool) -> None:  # noqa: FBT001
+    assert rule("expr: y, labels: {severity: error, x: '{{ $value }}'}").could_have(labels) is could
 
 
 def test_labels_tell_rules_of_one_name_apart() -> None:

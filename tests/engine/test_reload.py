@@ -33,6 +33,11 @@ class Running:
     chat: Receiver
     clock: Clock
 
+    async def keep(self) -> None:
+        """Do what the rules do first when they have been read again."""
+        names = frozenset(each.rule.identity for each in self.rules.running)
+        await self.alerting.keep_rules(names, self.rules._heirs)  # noqa: SLF001  no loop runs here that would do it
+
     async def evaluate(self, load: int) -> None:
         await push(self.groups, "shop", f"load {load}\n", now=self.clock())
         await self.rules.evaluate()
@@ -48,6 +53,59 @@ async def running() -> AsyncIterator[Running]:
         sampling = Sampling(history, groups, (), instance="here:1")
         yield Running(Rules(high("old"), history, sampling, following, clock), following, groups, chat, clock)
     await store.close()
+
+
+def rules_of(text: str, file: str = "r.yml", group: str = "g") -> Planned:
+    return Planned(read_rules([(file, f"groups: [{{name: {group}, rules: [{text}]}}]")]))
+
+
+AT_ONCE = "{alert: AtOnce, expr: load > 6}"
+WAITS = "{alert: Waits, expr: load > 5, for: 1m}"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(rules_of(f"{AT_ONCE}, {WAITS}", file="moved.yml"), id="file renamed"),
+        pytest.param(rules_of(f"{AT_ONCE}, {WAITS}", group="moved"), id="group renamed"),
+        pytest.param(rules_of(f"{{alert: New, expr: load > 99}}, {WAITS}, {AT_ONCE}"), id="inserted and reordered"),
+        pytest.param(rules_of(f"{WAITS}, {{alert: AtOnce, expr: load > 6.5}}"), id="expression changed"),
+        pytest.param(rules_of(f"{{alert: AtOnce, expr: load > 99}}, {AT_ONCE}, {WAITS}"), id="one alike inserted"),
+    ],
+)
+async def test_rule_that_is_moved_notifies_nobody_and_goes_on(after: Planned, running: Running) -> None:
+    running.rules.follow(rules_of(f"{AT_ONCE}, {WAITS}"))
+    await running.keep()
+    await running.evaluate(7)
+    await running.chat.until(1)
+    running.clock.pass_by(40)
+    running.rules.follow(after)
+    await running.keep()
+    await running.evaluate(7)
+    running.clock.pass_by(20)
+    await running.evaluate(7)
+    await running.chat.until(2)
+    assert running.chat.told() == ["AtOnce fires", "AtOnce fires, Waits fires"]
+    assert running.alerting.counts()["total_active"] == 2
+    await running.evaluate(1)
+    await running.chat.until(3)
+
+    assert running.chat.told()[2:] == ["AtOnce over, Waits over"]
+    assert running.alerting.counts()["total_active"] == 0
+
+
+async def test_alert_that_is_renamed_ends_and_begins(running: Running) -> None:
+    running.rules.follow(rules_of(AT_ONCE))
+    await running.keep()
+    await running.evaluate(7)
+    await running.chat.until(1)
+    running.rules.follow(rules_of("{alert: Renamed, expr: load > 6}"))
+    await running.keep()
+    await running.chat.until(2)
+    await running.evaluate(7)
+    await running.chat.until(3)
+
+    assert running.chat.told() == ["AtOnce fires", "AtOnce over", "Renamed fires"]
 
 
 def high(summary: str) -> Planned:

@@ -50,7 +50,8 @@ class Followed:
             self.alerts[evaluation.rule] = step(self.alerts.get(evaluation.rule, {}), evaluation).alerts
         self.came.set()
 
-    async def keep_rules(self, rules: frozenset[str]) -> None:
+    async def keep_rules(self, rules: frozenset[str], heirs: object) -> None:
+        del heirs
         self.kept.append(rules)
         self.came.set()
 
