@@ -99,11 +99,11 @@ def phase_outcome(
         reported: pytest's word: ``passed``, ``failed``, ``skipped``, or ``rerun`` (a failure that is
             about to be repeated).
         expected_to_fail: the report carries an xfail reason.
-        timed_out: the failure is pytest-timeout's.
+        timed_out: the attempt met its timeout.
         over_budget: nothing but a budget failed the call.
     """
     if phase == Phase.CRASH:
-        return Outcome.CRASHED
+        return Outcome.TIMEOUT if timed_out else Outcome.CRASHED
     if reported == "passed":
         return Outcome.XPASSED if expected_to_fail else Outcome.PASSED
     if reported == "skipped":

@@ -7,13 +7,13 @@ and so is a fixture of that name in the suite. Ours is there where neither plugi
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from pytest_sergas.core.rounds import Statistics, summarise
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.foreign import plugin_median_s
 
 MIN_ROUNDS = 5
@@ -39,21 +39,21 @@ class Benchmark:
         if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004  an object whose __call__ is a coroutine function
             return self._await(call, args, kwargs)
         rounds_s: list[float] = []
-        begun_s = time.perf_counter()
+        begun_s = Own.perf_counter()
         while _goes_on(len(rounds_s), begun_s):
-            start_s = time.perf_counter()
+            start_s = Own.perf_counter()
             result = call(*args, **kwargs)
-            rounds_s.append(time.perf_counter() - start_s)
+            rounds_s.append(Own.perf_counter() - start_s)
         self.statistics = summarise(rounds_s)
         return result
 
     async def _await(self, call: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         rounds_s: list[float] = []
-        begun_s = time.perf_counter()
+        begun_s = Own.perf_counter()
         while _goes_on(len(rounds_s), begun_s):
-            start_s = time.perf_counter()
+            start_s = Own.perf_counter()
             result = await call(*args, **kwargs)
-            rounds_s.append(time.perf_counter() - start_s)
+            rounds_s.append(Own.perf_counter() - start_s)
         self.statistics = summarise(rounds_s)
         return result
 
@@ -67,4 +67,4 @@ def median_s(item: pytest.Item) -> float | None:
 
 
 def _goes_on(made: int, begun_s: float) -> bool:
-    return made < MIN_ROUNDS or (made < MAX_ROUNDS and time.perf_counter() - begun_s < MAX_TIME_S)
+    return made < MIN_ROUNDS or (made < MAX_ROUNDS and Own.perf_counter() - begun_s < MAX_TIME_S)

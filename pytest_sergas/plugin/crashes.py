@@ -2,24 +2,23 @@
 
 pytest-xdist says in which test, and not why. The controller is the parent of its workers, so it knows how they
 ended. What only the worker knew was that pytest-timeout's thread method was about to end it, which is an exit
-with status 1 like many others: so a worker that uses this method notes each deadline in a file (`DeadlineNotes`).
+with status 1 like many others: so the worker notes it in a file, right before (`note_timeout`).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.exchange import Exchange
 from pytest_sergas.plugin.foreign import worker_process
+from pytest_sergas.plugin.timers import MARK
 
 _INTERRUPTED = "its session was ended by pytest.exit() or Ctrl-C"  # its process waits for the controller
 _REAP_S = 10.0  # a process whose pipe has closed may still be writing its core
@@ -32,6 +31,7 @@ class Crashes:
         self._exchange = exchange
         self._died: dict[str, str] = {}
         self._collected: set[str] = set()
+        self._timed_out: set[str] = set()
 
     @property
     def notes(self) -> list[str]:
@@ -52,6 +52,8 @@ class Crashes:
         cause = self._died.pop(report.node.gateway.id, "")
         if cause:
             report.longrepr = f"{report.longrepr}: {cause}"
+        if report.node.gateway.id in self._timed_out:
+            setattr(report, MARK, True)
         report.sergas_crash = True
         return (yield)
 
@@ -64,48 +66,30 @@ class Crashes:
         process = worker_process(node.config, node)
         if process is None:
             return "nobody knows how"
-        ended_s = time.monotonic()
         try:
             status: int = process.wait(_REAP_S)
         except subprocess.TimeoutExpired:
             return "its connection ended, and its process has not"
-        timeout_s = self._timeout_s(node.gateway.id, ended_s) if status == 1 else None
+        timeout_s = self._timeout_s(node.gateway.id)
         if timeout_s is not None:
+            self._timed_out.add(node.gateway.id)
             return f"ended by its timeout of {timeout_s:g} s (thread method)"
         return describe(status)
 
-    def _timeout_s(self, worker: str, ended_s: float) -> float | None:
-        """Return the timeout whose deadline the worker has outlived, if it noted one."""
+    def _timeout_s(self, worker: str) -> float | None:
+        """Return the timeout that ended a worker, if it noted one."""
         shared = self._exchange.directory
-        path = None if shared is None else shared / f"{worker}.deadline"
-        if path is None or not path.exists():
-            return None
-        noted = json.loads(path.read_text(encoding="ascii"))
-        return float(noted["timeout_s"]) if ended_s >= noted["deadline_s"] else None
+        path = None if shared is None else _note(shared, worker)
+        return float(path.read_text(encoding="ascii")) if path is not None and path.exists() else None
 
 
-class DeadlineNotes:
-    """The worker's end: notes the deadline of each timer of the thread method."""
+def note_timeout(shared: Path, worker: str, timeout_s: float) -> None:
+    """Note that a timeout is about to end this worker, for the controller that shares a directory with it."""
+    Own.write_at_once(_note(shared, worker), f"{timeout_s!r}")
 
-    def __init__(self, shared: Path, worker: str) -> None:
-        self._file = os.open(shared / f"{worker}.deadline", os.O_RDWR | os.O_CREAT, 0o600)
-        self._note(0.0, float("inf"))
 
-    @pytest.hookimpl(optionalhook=True, wrapper=True)
-    def pytest_timeout_set_timer(self, settings: Any) -> Generator[None, object, object]:
-        if settings.method == "thread":
-            self._note(settings.timeout, time.monotonic() + settings.timeout)
-        return (yield)
-
-    @pytest.hookimpl(optionalhook=True, wrapper=True)
-    def pytest_timeout_cancel_timer(self) -> Generator[None, object, object]:
-        result = yield
-        self._note(0.0, float("inf"))
-        return result
-
-    def _note(self, timeout_s: float, deadline_s: float) -> None:
-        text = json.dumps({"timeout_s": timeout_s, "deadline_s": deadline_s})
-        os.pwrite(self._file, text.ljust(100).encode("ascii"), 0)
+def _note(shared: Path, worker: str) -> Path:
+    return shared / f"{worker}.timeout"
 
 
 def is_crash(report: pytest.TestReport) -> bool:

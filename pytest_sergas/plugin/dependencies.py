@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from pytest_sergas.core.dependencies import Availability, Dependency, Need, line
 from pytest_sergas.core.health import UP, HealthStatus
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.plugin.exchange import write_at_once
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.foreign import skipped_at_item
 from pytest_sergas.plugin.types import TYPED
 
@@ -168,12 +167,12 @@ class Dependencies:
         for need in self._wanted:
             if need.name not in names:
                 self.known[need.name] = _unchecked(need, names, program, file)
-        started_s = time.monotonic()
+        started_s = Own.monotonic()
         while waiting:
             waiting = self._look(self._checks, waiting, started_s)
             if waiting:
                 self._say_that_it_waits(waiting)
-                time.sleep(_PAUSE_S)
+                Own.sleep(_PAUSE_S)
         self._leave()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -184,7 +183,7 @@ class Dependencies:
     def _look(self, checks: Once, waiting: Sequence[Need], started_s: float) -> list[Need]:
         """Run the checks of ``waiting`` once, and return those for which to wait any longer."""
         results = checks.run([need.name for need in waiting])
-        waited_s = time.monotonic() - started_s
+        waited_s = Own.monotonic() - started_s
         left = []
         for need in waiting:
             result = results[need.name]
@@ -200,19 +199,19 @@ class Dependencies:
         """Find out whether what was there is still there: two results in a row say that it is not."""
         checked = self._checks.names if self._checks is not None else ()
         names = [name for name in names if name in checked and name in self.known and self.known[name].is_there]
-        began_s = time.monotonic()
+        began_s = Own.monotonic()
         if self._checks is None or not names or began_s < self._rests_until_s:
             return
         lost = [name for name, result in self._checks.run(names).items() if name in names and result.status not in UP]
         if lost:
-            time.sleep(_PAUSE_S)
+            Own.sleep(_PAUSE_S)
             results = self._checks.run(lost)
             for name in lost:
                 if results[name].status not in UP:
                     message = results[name].message
                     self.known[name] = replace(self.known[name], availability=Availability.LOST, message=message)
             self._leave()
-        ended_s = time.monotonic()
+        ended_s = Own.monotonic()
         self._rests_until_s = ended_s + _REST * (ended_s - began_s)
 
     def _say_that_it_waits(self, waiting: Sequence[Need]) -> None:
@@ -225,7 +224,7 @@ class Dependencies:
 
     def _leave(self) -> None:
         if self._file is not None:
-            write_at_once(self._file, json.dumps([asdict(one) for one in self.known.values()]))
+            Own.write_at_once(self._file, Own.dumps([asdict(one) for one in self.known.values()]))
 
 
 def _unchecked(need: Need, names: Sequence[str], program: Program, file: ConfigFile) -> Dependency:

@@ -22,6 +22,7 @@ import pytest
 
 from pytest_sergas.core.plan import Collected, Rules, Tie
 from pytest_sergas.core.records import UNTYPED
+from pytest_sergas.own import Own
 
 _INPUT = "sergas_exchange"
 _LEFT = "collected.json"
@@ -143,21 +144,14 @@ def leave_kept(shared: Path, names: Sequence[str]) -> None:
 
 def _leave(path: Path, dump: Callable[[], str]) -> None:
     if not path.exists():
-        write_at_once(path, dump())
-
-
-def write_at_once(path: Path, text: str) -> None:
-    """Write a file that nobody ever sees half written."""
-    own = path.with_suffix(f".{os.getpid()}")
-    # ASCII, because a node id may carry bytes that are not UTF-8.
-    own.write_text(text, encoding="ascii")
-    own.replace(path)
+        # ASCII, because a node id may carry bytes that are not UTF-8.
+        Own.write_at_once(path, dump())
 
 
 def _dump(left: Left) -> str:
     numbers: dict[Tie, int] = {}
     ties = [[numbers.setdefault(tie, len(numbers)) for tie in own] for own in left.ties]
-    return json.dumps(
+    return Own.dumps(
         {
             "types": left.types,
             "faults": left.faults,

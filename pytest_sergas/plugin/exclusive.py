@@ -13,7 +13,6 @@ holds the lock.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +20,22 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sergas.own import Own, unpatched
+
 try:
     import fcntl
 except ImportError:  # where there is no POSIX
     fcntl = None  # type: ignore[assignment]
 
 AVAILABLE = fcntl is not None
+
+
+class _Kernel:
+    """As `Own`, for what only POSIX has."""
+
+    flock = None if fcntl is None else fcntl.flock
+    pwrite = os.pwrite
+
 
 _SHOW_AFTER_S = 5.0
 _POLL_S = 0.01
@@ -57,7 +66,7 @@ class Locks:
         self._lock = _open(shared / "exclusive.lock")
         self._running = _open(shared / f"{worker}.running")
         self._descriptors = [self._turnstile, self._lock, self._running]
-        fcntl.flock(self._running, fcntl.LOCK_EX)
+        _flock(self._running, fcntl.LOCK_EX)
         os.register_at_fork(after_in_child=self.close)
 
     def close(self) -> None:
@@ -66,7 +75,7 @@ class Locks:
         A child that is forked when they are closed must not close numbers that belong to something else by then.
         """
         while self._descriptors:
-            os.close(self._descriptors.pop())
+            Own.os_close(self._descriptors.pop())
 
     def acquire(self, node_id: str, *, exclusive: bool, deadline_s: float) -> Iterator[None]:
         """Acquire the lock; each step is an attempt that failed, after which the caller waits.
@@ -76,26 +85,27 @@ class Locks:
         """
         for descriptor, mode in ((self._turnstile, fcntl.LOCK_EX), (self._lock, _mode(exclusive=exclusive))):
             while not _try(descriptor, mode):
-                if time.monotonic() >= deadline_s:
-                    fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+                if Own.monotonic() >= deadline_s:
+                    _flock(self._turnstile, fcntl.LOCK_UN)
                     raise TimeoutError
                 yield
         if not exclusive:
-            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
-        os.pwrite(self._running, os.fsencode(node_id) + b"\0", 0)
+            _flock(self._turnstile, fcntl.LOCK_UN)
+        _Kernel.pwrite(self._running, Own.fsencode(node_id) + b"\0", 0)
 
     def release(self) -> None:
-        os.pwrite(self._running, b"\0", 0)
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
-        fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+        _Kernel.pwrite(self._running, b"\0", 0)
+        _flock(self._lock, fcntl.LOCK_UN)
+        _flock(self._turnstile, fcntl.LOCK_UN)
 
     def holders(self) -> tuple[Holder, ...]:
         """Return the tests that run on other workers now."""
         found = []
-        for path in sorted(self._shared.glob("*.running")):
-            node_id = os.fsdecode(path.read_bytes().partition(b"\0")[0])
-            if path.stem != self._worker and node_id and _is_alive(path):
-                found.append(Holder(path.stem, node_id))
+        with unpatched():
+            for path in sorted(self._shared.glob("*.running")):
+                node_id = os.fsdecode(path.read_bytes().partition(b"\0")[0])
+                if path.stem != self._worker and node_id and _is_alive(path):
+                    found.append(Holder(path.stem, node_id))
         return tuple(found)
 
 
@@ -134,16 +144,16 @@ class Exclusive:
     @contextmanager
     def _held(self, node_id: str) -> Iterator[None]:
         exclusive = node_id in self._exclusive
-        begun_s = time.monotonic()
+        begun_s = Own.monotonic()
         shown = False
         self._failure, self._waited_s = "", 0.0
         try:
             for _ in self._locks.acquire(node_id, exclusive=exclusive, deadline_s=begun_s + self._wait_s):
-                if not shown and time.monotonic() - begun_s > min(_SHOW_AFTER_S, self._wait_s / 2):
+                if not shown and Own.monotonic() - begun_s > min(_SHOW_AFTER_S, self._wait_s / 2):
                     self._show(node_id, exclusive=exclusive)
                     shown = True
-                time.sleep(_POLL_S)
-                self._waited_s = time.monotonic() - begun_s
+                Own.sleep(_POLL_S)
+                self._waited_s = Own.monotonic() - begun_s
         except TimeoutError:
             self._failure = timed_out(self._wait_s, self._locks.holders(), exclusive=exclusive)
             yield
@@ -160,10 +170,10 @@ class Exclusive:
             errors="backslashreplace"
         )
         if capture is None:
-            os.write(2, text)
+            Own.os_write(2, text)
             return
         with capture.global_and_fixture_disabled():
-            os.write(2, text)
+            Own.os_write(2, text)
 
 
 class Waits:
@@ -199,16 +209,21 @@ def _these(holders: Sequence[Holder], *, exclusive: bool) -> str:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    return Own.os_open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _mode(*, exclusive: bool) -> int:
     return fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
 
 
+def _flock(descriptor: int, operation: int) -> None:
+    if _Kernel.flock is not None:
+        _Kernel.flock(descriptor, operation)
+
+
 def _try(descriptor: int, mode: int) -> bool:
     try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        _flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -220,4 +235,4 @@ def _is_alive(path: Path) -> bool:
     try:
         return not _try(descriptor, fcntl.LOCK_SH)
     finally:
-        os.close(descriptor)
+        Own.os_close(descriptor)

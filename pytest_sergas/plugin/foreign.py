@@ -19,6 +19,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
     execnet               Gateway._io.popen                                       why a worker died
     pytest-timeout        get_env_settings, Settings                              timeouts of types
                           _get_item_settings                                      later attempts under a timeout mark
+                          timeout_sigalrm, timeout_timer                          the outcome timeout
     pytest-rerunfailures  get_reruns_count                                        retries of types
                           delays, filters and conditions, counts on the item      several attempts for a time budget
                           Config.failures_db                                      the same, under a cap of the run
@@ -32,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import pytest
 
@@ -324,6 +325,34 @@ def timeout_settings(config: pytest.Config) -> TimeoutSettings | None:
         return TimeoutSettings(config)
     except _ChangedError as error:
         lose(config, "pytest-timeout", error, "types bring no timeout; pytest-timeout's own settings apply")
+        return None
+
+
+TimeoutAction: TypeAlias = "Callable[[pytest.Item, pytest_timeout.Settings], object]"
+
+
+class TimeoutActions:
+    """What pytest-timeout does when a timer fires: by signal, and in a thread of its own."""
+
+    def __init__(self) -> None:
+        import pytest_timeout
+
+        self.raise_failure: Callable[[pytest.Item, pytest_timeout.Settings], object] = _function(
+            pytest_timeout, "timeout_sigalrm", 2
+        )
+        self.end_process: Callable[[pytest.Item, pytest_timeout.Settings], object] = _function(
+            pytest_timeout, "timeout_timer", 2
+        )
+        self.is_debugging: Callable[[], bool] = _function(pytest_timeout, "is_debugging", 0)
+
+
+def timeout_actions(config: pytest.Config) -> TimeoutActions | None:
+    """Return what pytest-timeout does at a timeout, where that can be called."""
+    try:
+        return TimeoutActions()
+    except _ChangedError as error:
+        cost = "a test that met its timeout counts as failed, and as passed where it suppressed the exception"
+        lose(config, "pytest-timeout", error, cost)
         return None
 
 

@@ -11,6 +11,8 @@ import os
 
 import pytest
 
+from pytest_sergas.own import Own
+
 _NAME = "sergas-stray"
 
 
@@ -42,5 +44,5 @@ class _Stray:
             f"\nsergas: a process that {report.nodeid} forked left its test and was ended, "
             f"because it would have gone on as {self._worker}; end it with os._exit(){trace}\n"
         )
-        os.write(2, text.encode(errors="backslashreplace"))
-        os._exit(1)
+        Own.os_write(2, text.encode(errors="backslashreplace"))
+        Own.os_exit(1)

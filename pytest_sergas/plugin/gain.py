@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from pytest_sergas.core.gain import WorkerTimes, no_gain
 from pytest_sergas.core.records import TestRecord
+from pytest_sergas.own import Own
 
 _OUTPUT = "sergas_times"
 
@@ -21,11 +21,11 @@ class TellTimes:
     """
 
     def __init__(self) -> None:
-        self._collecting_s = time.process_time()
+        self._collecting_s = Own.process_time()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        running_s = time.process_time() - self._collecting_s
+        running_s = Own.process_time() - self._collecting_s
         session.config.workeroutput[_OUTPUT] = (self._collecting_s, running_s)  # type: ignore[attr-defined]  # pytest-xdist's
 
 

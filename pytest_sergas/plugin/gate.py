@@ -7,14 +7,14 @@ of them refuses to start a test behind the gate (`WorkerGate`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_sergas.core.records import UNTYPED
-from pytest_sergas.plugin.exchange import Exchange, write_at_once
+from pytest_sergas.own import Own
+from pytest_sergas.plugin.exchange import Exchange
 
 _FAILED = "gate-failed.json"
 
@@ -83,7 +83,7 @@ class ControllerGate:
         shared = self._exchange.directory
         if shared is not None:
             word = {"gate": rank, "reason": self._reason(), "quiet": self.waits_for_controller}
-            write_at_once(shared / _FAILED, json.dumps(word))
+            Own.write_at_once(shared / _FAILED, Own.dumps(word))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -128,8 +128,8 @@ class WorkerGate:
 
     def _refuse(self, item: pytest.Item) -> None:
         gate = self._units.get(item.nodeid)
-        if self._word is not None and self._word.exists():
-            word = json.loads(self._word.read_text(encoding="ascii"))
+        if self._word is not None and Own.exists(self._word):
+            word = Own.loads(Own.read(self._word))
             if gate is None or gate > word["gate"]:
                 if not word["quiet"]:
                     item.session.shouldfail = word["reason"]

@@ -14,7 +14,6 @@ carries from worker to controller.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,7 +22,9 @@ import pytest
 from pytest_sergas.core.budgets import Budgets
 from pytest_sergas.core.measurement import PACE, Measurement, at_best_pace
 from pytest_sergas.core.rounds import per_round
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
+from pytest_sergas.plugin.timers import FIRED, check, check_call, mark
 from pytest_sergas.plugin.types import TYPED, Typed
 
 if TYPE_CHECKING:
@@ -41,13 +42,16 @@ _BUDGETS = pytest.StashKey[Budgets]()
 
 
 class Memory(Protocol):
-    """A way to find the peak of memory: `start`, then `stop_bytes`, one measurement at a time."""
+    """A way to find the peak of memory: `start`, then `stop`, one measurement at a time.
+
+    Both return the CPU seconds of the process, too, which the kernel says in the same breath.
+    """
 
     name: str
 
-    def start(self, *, exact: bool) -> None: ...
+    def start(self, *, exact: bool) -> float: ...
 
-    def stop_bytes(self) -> int: ...
+    def stop(self) -> tuple[int, float]: ...
 
     def close(self) -> None: ...
 
@@ -76,33 +80,51 @@ class Meter:
         both = "+children by sampling" if self._children else ""
         self.method = f"{self._delay.name if self._delay else 'wall'}+{memory}{both}"
         self._begun: tuple[float, float, float, float, float] = (0.0,) * 5
+        # As attributes, which are found faster than those of a module, and by no patch.
+        self._clock, self._thread_s = Own.perf_counter, Own.thread_time
 
     def start(self, *, exact: bool) -> None:
         """Begin; ``exact`` for a test with a memory budget."""
-        if self._memory is not None:
-            self._memory.start(exact=exact)
-        if self._children is not None:
-            self._children.start(exact=exact)
         # To say how much CPU was used the kernel settles its account, and then a thread whose share is used up has to
         # wait. So these stand outside of the clock: inside, that wait would count, and not be taken off.
-        cpu_s, children_s, thread_s = time.process_time(), self._children_cpu_s(), time.thread_time()
+        cpu_s = Own.process_time() if self._memory is None else self._memory.start(exact=exact)
+        if self._children is not None:
+            self._children.start(exact=exact)
+        children_s, thread_s = self._children_cpu_s(), self._thread_s()
         # The clock round the delay: inside, a preemption between the two would be taken off time that was not counted.
-        start_s = time.perf_counter()
-        self._begun = (cpu_s, children_s, start_s, thread_s, self._delay.read_s() if self._delay else 0.0)
+        start_s = self._clock()
+        self._begun = (cpu_s, children_s, start_s, thread_s, self._delay.begin_s() if self._delay else 0.0)
 
     def stop(self) -> Taken:
         """End, and return the fields of a `Measurement`, in its order, without the uses."""
         cpu_s, children_s, start_s, thread_s, delay_s = self._begun
         delay_s = (self._delay.read_s() if self._delay else 0.0) - delay_s
-        wall_s = time.perf_counter() - start_s
-        thread_s = time.thread_time() - thread_s
-        cpu_s = time.process_time() - cpu_s
-        peak_bytes = None if self._memory is None else self._memory.stop_bytes()
-        if self._children is not None and peak_bytes is not None:
-            peak_bytes += self._children.stop_bytes()
-        # Now and then the kernel books sleep as waiting: there is never less than what the thread has computed.
-        undisturbed_s = min(wall_s, max(wall_s - delay_s, thread_s)) if self._delay else wall_s
+        undisturbed_s = wall_s = self._clock() - start_s
+        if delay_s > 0:
+            # Now and then the kernel books sleep as waiting: there is never less than what the thread has computed.
+            undisturbed_s = min(wall_s, max(wall_s - delay_s, self._thread_s() - thread_s))
+        if self._memory is None:
+            peak_bytes, cpu_s = None, Own.process_time() - cpu_s
+        else:
+            peak_bytes, end_s = self._memory.stop()
+            cpu_s = end_s - cpu_s
+            if self._children is not None:
+                peak_bytes += self._children.stop()[0]
         return self.method, wall_s, undisturbed_s, cpu_s, self._children_cpu_s() - children_s, peak_bytes
+
+    def try_out(self) -> str:
+        """Return why memory budgets cannot be judged here, or ""; called once, before the first test that has one."""
+        memory = self._memory
+        if memory is None or memory.name == "sampling":
+            return self.fault
+        from pytest_sergas.plugin.allocator import prepare
+
+        def measured_bytes(call: Callable[[], None]) -> int:
+            memory.start(exact=True)
+            call()
+            return memory.stop()[0]
+
+        return prepare(measured_bytes)
 
     def close(self) -> None:
         """Let go of files and threads."""
@@ -126,27 +148,32 @@ class Measuring:
 
     def faults(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return a line for each test whose memory budget cannot be judged here."""
-        if not self._meter.fault:
-            return []
         typed = ((item.nodeid, item.stash.get(TYPED, None)) for item in items)
         names = [
             node_id for node_id, found in typed if found is not None and found.policy.budgets.memory_mb is not None
         ]
-        return [f"{name}: max_memory_mb: {self._meter.fault}; remove the budget" for name in names]
+        fault = self._meter.try_out() if names else ""
+        return [f"{name}: max_memory_mb: {fault}; remove the budget" for name in names] if fault else []
 
     # Innermost: what other plugins do round the call is not the test's. Of the two kinds of wrapper, this one has no
     # frame in the traceback of a failure, which is shown as it would be without us.
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
+        if FIRED:
+            check(item, "the set-up")
         budgets = item.stash.get(_BUDGETS, None)
         if budgets is None:
-            yield
+            outcome = yield
+            if FIRED:
+                check_call(item, outcome)
             return
         meter = self._meter
         pace = self._start_pace() if budgets.regression is not None else None
         meter.start(exact=budgets.memory_mb is not None)
         outcome = yield
         taken = meter.stop()
+        if FIRED:
+            check_call(item, outcome)
         if pace is not None:
             taken = _at_best_pace(taken, pace.slowness())
         self._last = (item.nodeid, (taken, (), False))
@@ -172,6 +199,9 @@ class Measuring:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # Ahead of pytest-xdist, which sends the report away. What is set on a report travels with it.
+        if FIRED:
+            mark(report)
         last = self._last
         if last is not None and report.when == "call" and not hasattr(report, "context") and report.nodeid == last[0]:
             report.sergas = last[1]  # type: ignore[attr-defined]  # what pytest-xdist carries, too
@@ -232,8 +262,10 @@ def _children_cpu() -> Callable[[], float]:
     except ImportError:  # Windows
         return lambda: 0.0
 
+    getrusage, children = resource.getrusage, resource.RUSAGE_CHILDREN
+
     def used_s() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        usage = getrusage(children)
         return usage.ru_utime + usage.ru_stime
 
     return used_s

@@ -1,61 +1,77 @@
 """What Linux says about a process of its own: how long a thread waited for a CPU, and the peak of its memory.
 
-The files stay open, because opening costs more than reading. They belong to one thread of one process: a test
-that runs in another (a forked child, a worker's second thread) has them opened again.
+The files stay open, because opening costs more than reading; their numbers are high, where a test that closes and opens
+files does not meet them. A forked child has them opened again, and so has a second thread that runs tests.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
+import fcntl
 import os
 import resource
-import threading
+from typing import ClassVar
+
+from pytest_sergas.own import Own
 
 _KIB = 1024
 _PAGE_KIB = resource.getpagesize() // _KIB
 _SLACK_KIB = 512  # the kernel counts pages for each CPU, and adds them up only now and then
 _STATUS_BYTES = 4096  # the whole of /proc/self/status is about 1,500
+_LEAST_DESCRIPTOR = 900  # below the usual limit of 1,024, above what a test uses
+
+
+class _Kernel:
+    """As `Own`, for what only Linux has."""
+
+    pread = os.pread
+    pwrite = os.pwrite
+    getrusage = resource.getrusage
+    fcntl = fcntl.fcntl
 
 
 class _Files:
-    """Files under /proc, open as long as the same thread reads them."""
+    """Files under /proc, which stay open.
+
+    Raises:
+        OSError: there is no such file, or it may not be opened.
+    """
 
     def __init__(self, *paths: tuple[str, int]) -> None:
         self._paths = paths
-        self._owner = 0
-        self._descriptors: tuple[int, ...] = ()
+        self.descriptors: tuple[int, ...] = ()
         self.open()
         os.register_at_fork(after_in_child=self._forget)
 
     def open(self) -> tuple[int, ...]:
-        """Return the descriptors for the calling thread.
-
-        Raises:
-            OSError: there is no such file, or it may not be opened.
-        """
-        owner = threading.get_native_id()  # Python's own identity is given to the next thread as soon as one has ended
-        if owner != self._owner:
-            self.close()
-            for path, mode in self._paths:
-                try:
-                    self._descriptors += (os.open(path, mode | os.O_CLOEXEC),)
-                except OSError:
-                    self.close()
-                    raise
-            self._owner = owner
-        return self._descriptors
+        """Open the files, which are not open or not ours, and return their descriptors."""
+        self.descriptors = ()
+        for path, mode in self._paths:
+            try:
+                self.descriptors += (_high(Own.os_open(path, mode | os.O_CLOEXEC)),)
+            except OSError:
+                self.close()
+                raise
+        return self.descriptors
 
     def close(self) -> None:
-        descriptors = self._descriptors
+        descriptors = self.descriptors
         self._forget()
         for descriptor in descriptors:
-            os.close(descriptor)
+            Own.os_close(descriptor)
 
     def _forget(self) -> None:
         """Have no files any more; a forked child leaves them open: no number is certain to be ours still."""
-        self._descriptors, self._owner = (), 0
+        self.descriptors = ()
+
+
+def _high(descriptor: int) -> int:
+    """Return a copy of ``descriptor`` with a high number, and close it; or itself, where numbers end below."""
+    try:
+        high: int = _Kernel.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LEAST_DESCRIPTOR)
+    except OSError:
+        return descriptor
+    Own.os_close(descriptor)
+    return high
 
 
 class RunDelay:
@@ -69,20 +85,32 @@ class RunDelay:
 
     def __init__(self) -> None:
         self._files = _Files(("/proc/thread-self/schedstat", os.O_RDONLY))
-        if self._read()[0] == b"0":  # a thread that runs has run
+        self._thread = Own.native_id()
+        self._read = _Kernel.pread
+        if self._read(self._files.descriptors[0], 64, 0).split()[0] == b"0":  # a thread that runs has run
             self._files.close()
             raise OSError("the kernel keeps no statistics of its scheduler")
 
+    def begin_s(self) -> float:
+        """Return the seconds since the calling thread began."""
+        # Python's own identity of a thread is given to the next one as soon as one has ended.
+        thread = Own.native_id()
+        try:
+            if thread == self._thread and self._files.descriptors:
+                return self.read_s()
+            self._files.close()
+        except OSError:  # a test has closed all files
+            pass
+        self._files.open()
+        self._thread = thread
+        return self.read_s()
+
     def read_s(self) -> float:
-        """Return the seconds since the thread began."""
-        return int(self._read()[1]) / 1e9
+        """Return the same, in the thread that began."""
+        return int(self._read(self._files.descriptors[0], 64, 0).split()[1]) / 1e9
 
     def close(self) -> None:
         self._files.close()
-
-    def _read(self) -> list[bytes]:
-        (descriptor,) = self._files.open()
-        return os.pread(descriptor, 64, 0).split()
 
 
 class HighWaterMark:
@@ -92,11 +120,18 @@ class HighWaterMark:
     that this process was before ``exec``. So it is asked only where it says no less than when it was last found to
     agree with what the process holds (``statm``).
 
+    Measurements may be nested, as where a test runs pytest in its own process: what is set back for the inner one is
+    noted for the outer ones before.
+
+    Attributes:
+        noted_kib: the mark as it was when another measurement began within this one.
+
     Raises:
         OSError: the mark cannot be read or set back here.
     """
 
     name = "VmHWM"
+    _going_on: ClassVar[list[HighWaterMark]] = []  # of the process, which has one mark
 
     def __init__(self) -> None:
         self._files = _Files(
@@ -104,56 +139,70 @@ class HighWaterMark:
             ("/proc/self/clear_refs", os.O_WRONLY),
             ("/proc/self/statm", os.O_RDONLY),
         )
+        self._usage = _Kernel.getrusage
         self._start_kib = 0
+        self.noted_kib = 0
         self._by_usage = False
-        self._reset()
-        self._mark_kib()
         self._trusted_kib = float("inf")
+        if not self._going_on:
+            self._reset()
+        self._mark_kib()
 
-    def start(self, *, exact: bool) -> None:
-        """Begin a measurement.
+    def start(self, *, exact: bool) -> float:
+        """Begin a measurement; return the CPU seconds of the process until now.
 
         Args:
             exact: first let go of what earlier tests left: memory that was freed and not given back to the
                 system would be used again, unseen. It costs milliseconds.
         """
         if exact:
-            gc.collect()
-            _give_back()
+            from pytest_sergas.plugin.allocator import give_back
+
+            give_back()
+        if not self._files.descriptors:  # in a child, which has a mark of its own
+            self._going_on.clear()
+            self._files.open()
+        if self._going_on:
+            mark_kib = self._mark_kib()
+            for outer in self._going_on:
+                outer.noted_kib = max(outer.noted_kib, mark_kib)
         self._reset()
-        usage_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        usage = self._usage(resource.RUSAGE_SELF)
+        usage_kib = usage.ru_maxrss
         self._by_usage = not exact and (usage_kib >= self._trusted_kib or self._agrees(usage_kib))
         self._start_kib = usage_kib if self._by_usage else self._mark_kib()
+        self.noted_kib = 0
+        self._going_on.append(self)
+        return float(usage.ru_utime + usage.ru_stime)
 
-    def stop_bytes(self) -> int:
-        """Return the peak since `start`, above what was held then."""
-        by_usage = self._by_usage
-        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if by_usage else self._mark_kib()
-        return max(0, peak_kib - self._start_kib) * _KIB
+    def stop(self) -> tuple[int, float]:
+        """Return the peak since `start`, in bytes above what was held then, and the CPU seconds of the process."""
+        usage = self._usage(resource.RUSAGE_SELF)
+        peak_kib = usage.ru_maxrss if self._by_usage else self._mark_kib()
+        self._going_on.remove(self)
+        peak_kib = max(peak_kib, self.noted_kib, self._start_kib)
+        return (peak_kib - self._start_kib) * _KIB, usage.ru_utime + usage.ru_stime
 
     def close(self) -> None:
         self._files.close()
 
     def _reset(self) -> None:
-        os.pwrite(self._files.open()[1], b"5", 0)
+        try:
+            _Kernel.pwrite(self._files.descriptors[1], b"5", 0)
+        except (IndexError, OSError):  # in a child, or after a test that has closed all files
+            _Kernel.pwrite(self._files.open()[1], b"5", 0)
 
     def _agrees(self, usage_kib: int) -> bool:
         """Whether the mark was just now what the process holds, and no less is inherited; then remember it."""
-        held_kib = int(os.pread(self._files.open()[2], 64, 0).split()[1]) * _PAGE_KIB
+        held_kib = int(_Kernel.pread(self._files.descriptors[2], 64, 0).split()[1]) * _PAGE_KIB
         if usage_kib - held_kib > _SLACK_KIB:
             return False
         self._trusted_kib = usage_kib
         return True
 
     def _mark_kib(self) -> int:
-        status = os.pread(self._files.open()[0], _STATUS_BYTES, 0)
+        status = _Kernel.pread(self._files.descriptors[0], _STATUS_BYTES, 0)
         begin = status.find(b"VmHWM:")
         if begin < 0:
             raise OSError("the kernel does not tell the peak of memory")
         return int(status[begin + 6 : status.index(b"kB", begin)])
-
-
-def _give_back() -> None:
-    """Return free heap to the system, where the C library has a way to do it (glibc)."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

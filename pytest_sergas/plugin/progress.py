@@ -11,7 +11,6 @@ lines go into the pipe whose descriptor `VARIABLE` names. So who started pytest 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 
 from pytest_sergas.core.records import MESSAGE_LIMIT, Outcome, Phase, phase_outcome, worse
 from pytest_sergas.core.text import clean
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.recorder import NOT_CALLED
 from pytest_sergas.plugin.role import is_worker
 
@@ -81,6 +81,6 @@ class _Progress:
                 self._tell(ended=node_id, outcome=outcome.value, duration=duration_s, message=message)
 
     def _tell(self, **event: Any) -> None:
-        line = json.dumps(event).encode() + b"\n"
+        line = Own.dumps(event).encode() + b"\n"
         while line:
-            line = line[os.write(self._descriptor, line) :]
+            line = line[Own.os_write(self._descriptor, line) :]

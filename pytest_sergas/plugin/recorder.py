@@ -14,7 +14,6 @@ dies leaves an attempt open, and pytest-xdist says so in a report of its own (`p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -36,12 +35,10 @@ from pytest_sergas.core.records import (
 )
 from pytest_sergas.core.text import clean
 from pytest_sergas.plugin.starts import Starts
+from pytest_sergas.plugin.timers import MARK
 
 if TYPE_CHECKING:
     from pytest_sergas.plugin.measuring import OnReport
-
-# Compiled by the first failure: to compile it takes as long as to record a hundred tests that pass.
-_TIMEOUT = r"Failed: Timeout \(>\S+s\) from pytest-timeout\."
 
 
 # What is said of a test that was set up and torn down, and of which nothing else was reported: --setup-only does that,
@@ -237,14 +234,15 @@ class Recorder:
         if hasattr(report, "context") and report.outcome == "skipped":
             return  # a subtest that was skipped says nothing about its test
         message, trace = _describe(report)
+        timed_out = MARK in report.__dict__
         outcome = phase_outcome(
             when,
             reported,
             expected_to_fail=hasattr(report, "wasxfail") and not masked,
-            timed_out=re.match(_TIMEOUT, message) is not None,
+            timed_out=timed_out,
             over_budget=when == Phase.CALL and attempt.measured is not None and attempt.measured[-1],
         )
-        folded = worse(attempt.outcome, outcome)
+        folded = outcome if timed_out else worse(attempt.outcome, outcome)
         if folded is not attempt.outcome or not attempt.message:
             attempt.outcome, attempt.message, attempt.trace = folded, message, trace
         if when == Phase.CRASH:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from pytest_sergas.own import Own
+
 if TYPE_CHECKING:
     import psutil
 
@@ -36,21 +38,22 @@ class Sampling:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def start(self, *, exact: bool) -> None:
-        """Begin a measurement; ``exact`` makes no difference here."""
+    def start(self, *, exact: bool) -> float:
+        """Begin a measurement; ``exact`` makes no difference here. Return the CPU seconds of the process."""
         del exact
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name="sergas-memory", daemon=True)
+            self._thread = Own.Thread(target=self._look, name="sergas-memory", daemon=True)
             self._thread.start()
         with self._lock:
             self._start_bytes = self._peak_bytes = self._held_bytes()
         self._going_on.set()
+        return Own.process_time()
 
-    def stop_bytes(self) -> int:
-        """Return the peak since `start`, above what was held then."""
+    def stop(self) -> tuple[int, float]:
+        """Return the peak since `start`, in bytes above what was held then, and the CPU seconds of the process."""
         self._going_on.clear()
         with self._lock:
-            return max(self._peak_bytes, self._held_bytes()) - self._start_bytes
+            return max(self._peak_bytes, self._held_bytes()) - self._start_bytes, Own.process_time()
 
     def close(self) -> None:
         self._closed = True

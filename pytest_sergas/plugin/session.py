@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.own import Own, unpatched
 from pytest_sergas.plugin import foreign, markers
 from pytest_sergas.plugin.cancelling import CANCELLING, PUBLISH_S, Cancelling
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
@@ -122,7 +122,7 @@ class Collection:
         self._types = Types(loaded, self._engines)
         self._appliers: list[Applier] = []
         if self._engines.timeouts:
-            self._guard_with_timeouts(config)
+            self._guard_with_timeouts(config, loaded)
         if self._engines.retries and (count := foreign.reruns_count(config)) is not None:
             from pytest_sergas.plugin.retries import Retries
 
@@ -140,14 +140,16 @@ class Collection:
         self._coroutines: set[str] = set()
         self._untyped: list[pytest.Item] = []
 
-    def _guard_with_timeouts(self, config: pytest.Config) -> None:
-        from pytest_sergas.plugin.timeouts import Timeouts
+    def _guard_with_timeouts(self, config: pytest.Config, loaded: Loaded) -> None:
+        from pytest_sergas.plugin.timeouts import CallGuard, Timeouts
 
         settings = foreign.timeout_settings(config)
         if settings is not None:
             timeouts = Timeouts(config, settings)
             config.pluginmanager.register(timeouts, "sergas-timeouts")
             self._appliers.append(timeouts)
+            if not loaded.settings.measure:
+                config.pluginmanager.register(CallGuard(), "sergas-call-guard")
 
     def _measure(self, config: pytest.Config, loaded: Loaded) -> Measuring:
         from pytest_sergas.plugin.budgets import Judging
@@ -312,6 +314,7 @@ class Run:
         started_s: float,
     ) -> None:
         self._config = config
+        self._environ = dict(os.environ)  # as the user gave it, whatever tests make of it
         self._loaded = loaded
         self._durations = durations
         self._types = collection.types if collection is not None else {}
@@ -369,7 +372,7 @@ class Run:
     def _create_status(self) -> Status | None:
         from pytest_sergas.plugin.status import Status, wanted
 
-        if not wanted(self._config, os.environ):
+        if not wanted(self._config, self._environ):
             return None
         alone = self._parallel.exclusive if self._parallel is not None else lambda _: frozenset()
         status = Status(self._types, self._durations.history, alone)
@@ -397,18 +400,19 @@ class Run:
         tests, unfinished = self._recorder.finish()
         if not is_run(tests, exitstatus, collected=session.testscollected):
             return
-        run = self._record(session, tests, unfinished)
         deadline_s = self._loaded.settings.publish_deadline
         if self._config.stash[CANCELLING].name:
             deadline_s = min(deadline_s, PUBLISH_S)
-        self.sent = publish_all(self._publishers, run, deadline_s)
+        with unpatched():
+            run = self._record(session, tests, unfinished)
+            self.sent = publish_all(self._publishers, run, deadline_s)
 
     def _context(self) -> Context:
         junit = self._config.getoption("xmlpath", None)
         program = self._config.getoption("sergas_program", None)
         return Context(
             settings=self._loaded.settings,
-            environ=os.environ,
+            environ=self._environ,
             root=self._config.rootpath,
             invocation=self._config.invocation_params.dir,
             # As pytest itself reads it: relative to where the command was typed, ~ and variables filled in.
@@ -489,7 +493,7 @@ class Run:
             tests = self._parallel.marked(tests)
         if self._quarantining is not None:
             tests = self._quarantining.quarantine.applied(tests)
-        finished_s = time.time()
+        finished_s = Own.wall_s()
         gave_up = foreign.given_up(self._config) if self._parallel is not None else ""
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or gave_up)
         complete = not stopped and not unfinished
@@ -507,7 +511,7 @@ class Run:
         self._durations.record(tests, complete=complete)
         notes.extend(self._durations.notes)
         dependencies = self._config.pluginmanager.get_plugin("sergas-dependencies")
-        environment = describe(self._config.rootpath, os.environ)
+        environment = describe(self._config.rootpath, self._environ)
         machine, said = self._keep_history(tests, environment.branch)
         notes.extend(said)
         return RunRecord(

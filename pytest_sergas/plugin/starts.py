@@ -6,7 +6,7 @@ them with it. Its start, however, has been announced.
 
 from __future__ import annotations
 
-import time
+from pytest_sergas.own import Own
 
 Location = tuple[str, int | None, str]
 
@@ -23,7 +23,7 @@ class Starts:
         self._open: dict[str, Start] = {}
 
     def pytest_runtest_logstart(self, nodeid: str, location: Location) -> None:
-        self._open[nodeid] = (time.time(), location)
+        self._open[nodeid] = (Own.wall_s(), location)
 
     def take(self, node_id: str) -> Start | None:
         """Return the start of a test that has now reported something, and forget it."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from pytest_sergas.core.summary import seconds
 from pytest_sergas.core.text import one_line
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.recorder import Running
 
 _SHOWN = 8
@@ -65,21 +65,21 @@ class Watchdog:
             self._over.set()
             self._thread.join()
             self._thread = None
-            os.close(self._descriptor)
+            Own.os_close(self._descriptor)
 
     def _watch(self, descriptor: int) -> None:
         heard: object = None
-        since_s, spoken = time.monotonic(), False
+        since_s, spoken = Own.monotonic(), False
         while not self._over.wait(min(self._silence_s / _LOOKS, _LOOK_AT_MOST_S)):
             now = self._running()
             running = now[1]
             if now != heard:
-                heard, since_s, spoken = now, time.monotonic(), False
-            elif running and not spoken and time.monotonic() - since_s >= self._silence_s:
+                heard, since_s, spoken = now, Own.monotonic(), False
+            elif running and not spoken and Own.monotonic() - since_s >= self._silence_s:
                 spoken = True
-                fresh = _FRESH_LINE if os.isatty(descriptor) else "\n"
-                text = f"{fresh}{message(self._silence_s, self._placed(running), time.time())}\n"
-                os.write(descriptor, text.encode(errors="backslashreplace"))
+                fresh = _FRESH_LINE if Own.isatty(descriptor) else "\n"
+                text = f"{fresh}{message(self._silence_s, self._placed(running), Own.wall_s())}\n"
+                Own.os_write(descriptor, text.encode(errors="backslashreplace"))
                 self._spoken()
 
     def _placed(self, running: Sequence[Running]) -> list[Running]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ import pytest
 from pytest_sergas.core.plan import Rules, gates_of_tests
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin import exchange, foreign
+from pytest_sergas.plugin.crashes import note_timeout
 from pytest_sergas.plugin.forks import end_strays
 from pytest_sergas.plugin.gain import TellTimes
 from pytest_sergas.plugin.gate import WorkerGate
@@ -19,6 +21,7 @@ from pytest_sergas.plugin.units import Ties
 
 if TYPE_CHECKING:
     from pytest_sergas.plugin.quarantine import Quarantining
+    from pytest_sergas.plugin.timeouts import Timeouts
 
 
 class Findings(Protocol):
@@ -66,7 +69,7 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     )
     if shared is not None:
         exchange.leave(shared, left)
-        _note_deadlines(session, shared)
+        _note_timeouts(config, shared)
     _guard_gates(config, left, [item.nodeid for item in session.items], shared)
 
 
@@ -123,19 +126,8 @@ def _guard(config: pytest.Config, shared: Path | None, alone: frozenset[str], wa
     return ""
 
 
-def _note_deadlines(session: pytest.Session, shared: Path) -> None:
-    config = session.config
-    if not config.pluginmanager.hasplugin("timeout"):
-        return
-    from pytest_sergas.plugin.crashes import DeadlineNotes
-
-    settings = foreign.timeout_settings(config)
-    if settings is None:
-        return
-    if settings.of_run.method == "thread" or any(map(_marked_for_a_thread, session.items)):
+def _note_timeouts(config: pytest.Config, shared: Path) -> None:
+    timeouts: Timeouts | None = config.pluginmanager.getplugin("sergas-timeouts")
+    if timeouts is not None and timeouts.timers is not None:
         worker = config.workerinput["workerid"]  # type: ignore[attr-defined]  # set by pytest-xdist
-        config.pluginmanager.register(DeadlineNotes(shared, worker), "sergas-deadlines")
-
-
-def _marked_for_a_thread(item: pytest.Item) -> bool:
-    return any("thread" in (*mark.args, *mark.kwargs.values()) for mark in item.iter_markers("timeout"))
+        timeouts.timers.before_end = partial(note_timeout, shared, worker)

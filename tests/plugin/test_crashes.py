@@ -52,9 +52,9 @@ def begun(pytester: pytest.Pytester) -> Counter[str]:
     return Counter(Path(pytester.path, "begun").read_text("utf-8").split())
 
 
-def assert_the_rest_ran_once(pytester: pytest.Pytester, ran: Ran) -> None:
+def assert_the_rest_ran_once(pytester: pytest.Pytester, ran: Ran, outcome: str = "crashed") -> None:
     assert begun(pytester) == {"test_dies": 1, **dict.fromkeys(OTHERS, 1)}
-    assert ran.outcomes == {"test_dies": "crashed", **dict.fromkeys(OTHERS, "passed")}
+    assert ran.outcomes == {"test_dies": outcome, **dict.fromkeys(OTHERS, "passed")}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_timeout_of_the_thread_method_is_named_as_the_cause(pytester: pytest.Pyt
 
     ran = run("-n2", "--timeout=0.5", "--timeout-method=thread")
 
-    assert_the_rest_ran_once(pytester, ran)
+    assert_the_rest_ran_once(pytester, ran, "timeout")
     assert ran.tests["test_dies"]["message"].endswith("ended by its timeout of 0.5 s (thread method)")
 
 

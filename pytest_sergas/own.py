@@ -1,0 +1,200 @@
+"""The runner's own tools: the functions it calls while a test's patches may stand, bound out of their reach.
+
+    a test patches with           what is replaced                               why these stay
+    -----------------------------------------------------------------------------------------------------------------
+    monkeypatch, unittest.mock    an attribute of a module                       they were taken before
+    freezegun                     clocks among the attributes of every module    they are attributes of a class
+    pyfakefs                      modules and functions, in every module         likewise
+    time-machine                  the C function behind `time.time`              `wall_s` counts from the import on,
+                                                                                 with a clock that it leaves alone
+
+So a module of the plugin that runs while tests do calls ``Own.perf_counter()``, not ``time.perf_counter()``. The
+functions are taken when the plugin is imported, before any conftest.py.
+
+After the tests, publishers and standard library do work that cannot be bound one by one: `unpatched` puts the standard
+library back for that long, where a patch was never undone.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class Own:
+    """The tools. They are called on the class: a function that is an attribute of it is not bound to anything."""
+
+    perf_counter = time.perf_counter
+    monotonic = time.monotonic
+    process_time = time.process_time
+    thread_time = time.thread_time
+    sleep = time.sleep
+
+    os_open = os.open
+    os_close = os.close
+    os_write = os.write
+    os_exit = os._exit
+    stat = os.stat
+    replace = os.replace
+    getpid = os.getpid
+    isatty = os.isatty
+    fsencode = os.fsencode
+    os_pwrite = getattr(os, "pwrite", None)
+    open = io.open
+
+    collect_garbage = gc.collect
+    native_id = threading.get_native_id
+    Thread = threading.Thread
+    Timer = threading.Timer
+
+    dumps = json.dumps
+    loads = json.loads
+
+    @staticmethod
+    def wall_s() -> float:
+        """Return the seconds since the Unix epoch, as they were when the plugin was imported, and counted on."""
+        return _IMPORTED_S + (_elapsed_s() - _COUNTED_FROM_S)
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether there is something at ``path``."""
+        try:
+            Own.stat(path)
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def read(path: Path) -> str:
+        """Return the ASCII text of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with Own.open(path, encoding="ascii") as file:
+            return file.read()
+
+    @staticmethod
+    def write_at_once(path: Path, text: str) -> None:
+        """Write ASCII text to a file that nobody ever sees half written.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        own = path.with_suffix(f".{Own.getpid()}")
+        with Own.open(own, "w", encoding="ascii") as file:
+            file.write(text)
+        Own.replace(own, path)
+
+
+class _Clock:
+    """The clock by which wall time is counted on. Linux has one that goes on while the machine sleeps."""
+
+    perf_counter = time.perf_counter
+    gettime = getattr(time, "clock_gettime", None)
+    id: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _elapsed_s() -> float:
+    if _Clock.gettime is None or _Clock.id is None:
+        return _Clock.perf_counter()
+    return float(_Clock.gettime(_Clock.id))
+
+
+_IMPORTED_S = time.time()
+_COUNTED_FROM_S = _elapsed_s()
+
+
+class _Owner(NamedTuple):
+    """A module or class of the standard library, and its attributes as they were."""
+
+    object: Any
+    attributes: Mapping[str, Any]
+
+
+# What runs after the tests, ours and what it calls, as far as pytest has loaded it. What is loaded later, with the
+# first publisher that wants it, is then as it was written.
+_MODULES = (
+    *("builtins", "io", "os", "posix", "nt", "posixpath", "ntpath", "stat", "pathlib", "shutil", "tempfile", "glob"),
+    *("time", "datetime", "threading", "_thread", "queue", "signal", "resource", "gc", "subprocess", "contextlib"),
+    *("json", "json.encoder", "json.decoder", "logging", "uuid", "random", "hashlib", "base64", "gzip", "zlib"),
+    *("socket", "_socket", "select", "selectors", "ssl", "http.client", "urllib.request", "urllib.parse"),
+    *("importlib", "importlib.metadata", "platform", "re", "math", "enum", "dataclasses", "functools", "itertools"),
+    *("fcntl", "xml.etree.ElementTree", "collections", "operator", "copy", "struct", "inspect", "warnings", "email"),
+)
+_CLASSES: tuple[type, ...] = (
+    *type(Path()).__mro__[:-1],
+    threading.Thread,
+    threading.Event,
+    json.JSONEncoder,
+    json.JSONDecoder,
+)
+
+
+def _owners() -> tuple[_Owner, ...]:
+    found: list[ModuleType | type] = [sys.modules[name] for name in _MODULES if name in sys.modules]
+    return tuple([_Owner(owner, dict(vars(owner))) for owner in (*found, *_CLASSES)])
+
+
+_OWNERS = _owners()
+_MISSING = object()
+
+
+class _Change(NamedTuple):
+    owner: Any
+    name: str
+    ours: Any
+    theirs: Any
+
+
+@contextmanager
+def unpatched() -> Generator[None]:
+    """Put back what tests have left patched in the standard library, and leave it patched again afterwards.
+
+    For what runs between tests, or after all of them, and calls more than `Own` can bind. Most often nothing is
+    patched, and then nothing is changed.
+    """
+    changes = _changes()
+    path, limit = sys.path, sys.getrecursionlimit()
+    for change in changes:
+        setattr(change.owner, change.name, change.ours)
+    sys.path = list(_PATH) if set(_PATH) - set(path) else path
+    sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        sys.path = path
+        for change in reversed(changes):
+            if change.theirs is _MISSING:
+                delattr(change.owner, change.name)
+            else:
+                setattr(change.owner, change.name, change.theirs)
+
+
+def _changes() -> list[_Change]:
+    changes = []
+    for owner, attributes in _OWNERS:
+        now = owner.__dict__
+        for name, ours in attributes.items():
+            theirs = now.get(name, _MISSING)
+            if theirs is not ours and (name in _CALLED or not name.startswith("__")):
+                changes.append(_Change(owner, name, ours, theirs))
+    return changes
+
+
+_CALLED = frozenset({"__import__", "__init__", "__new__", "__enter__", "__exit__"})
+_PATH = tuple(sys.path)
+_RECURSION_LIMIT = sys.getrecursionlimit()
