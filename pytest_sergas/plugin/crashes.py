@@ -17,7 +17,8 @@ import pytest
 
 from pytest_sergas.own import Own
 from pytest_sergas.plugin.exchange import Exchange
-from pytest_sergas.plugin.foreign import worker_process
+from pytest_sergas.plugin.foreign import reruns_of_tests, worker_process
+from pytest_sergas.plugin.rerun_counts import OnController
 from pytest_sergas.plugin.timers import MARK
 
 _INTERRUPTED = "its session was ended by pytest.exit() or Ctrl-C"  # its process waits for the controller
@@ -27,8 +28,10 @@ _REAP_S = 10.0  # a process whose pipe has closed may still be writing its core
 class Crashes:
     """Adds the cause to pytest-xdist's report, and notes workers that died between two tests."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, config: pytest.Config, exchange: Exchange) -> None:
+        self._config = config
         self._exchange = exchange
+        self._counts: OnController | None = None
         self._died: dict[str, str] = {}
         self._collected: set[str] = set()
         self._timed_out: set[str] = set()
@@ -49,6 +52,12 @@ class Crashes:
 
     @pytest.hookimpl(optionalhook=True, wrapper=True, tryfirst=True)
     def pytest_handlecrashitem(self, report: Any) -> Generator[None, object, object]:
+        shared = self._exchange.directory
+        # Not earlier: its plugin has no counts yet when this one is made.
+        if self._counts is None and (count := reruns_of_tests(self._config)) is not None:
+            self._counts = OnController(self._config, count)
+        if self._counts is not None and shared is not None:
+            self._counts.note_death(shared, report.node.gateway.id)
         cause = self._died.pop(report.node.gateway.id, "")
         if cause:
             report.longrepr = f"{report.longrepr}: {cause}"

@@ -23,6 +23,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
     pytest-rerunfailures  get_reruns_count                                        retries of types
                           delays, filters and conditions, counts on the item      several attempts for a time budget
                           Config.failures_db                                      the same, under a cap of the run
+                          its counts of a test                                    cheap retries with workers
     pytest-cov            cov_controller.cov, .failed_workers, .options           coverage by type
     pytest-benchmark      fixture.stats.stats.median                              budgets of one round
 
@@ -426,6 +427,23 @@ def reruns_of_run(config: pytest.Config) -> Any:
     except _ChangedError as error:
         cost = "under a cap of repetitions, a time budget is judged by one attempt"
         lose(config, "pytest-rerunfailures", error, cost)
+        return None
+    return count
+
+
+def reruns_of_tests(config: pytest.Config) -> Any:
+    """Return pytest-rerunfailures' counts of each test's repetitions, or None where they cannot be kept elsewhere."""
+    count = getattr(config, "failures_db", None)
+    if count is None:
+        return None
+    try:
+        _function(count, "get_test_failures", 1)
+        _function(count, "get_test_reruns", 1)
+        _function(count, "set_test_reruns", 2)
+    except _ChangedError as error:
+        lose(
+            config, "pytest-rerunfailures", error, "before each test that may be repeated, a worker asks the controller"
+        )
         return None
     return count
 

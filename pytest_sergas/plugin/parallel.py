@@ -38,7 +38,7 @@ class Parallel:
         self._exclusive: frozenset[str] = frozenset()
         gate = ControllerGate(self._exchange)
         self._scheduling = Scheduling(config, self._exchange, gate, history)
-        self._crashes = Crashes(self._exchange)
+        self._crashes = Crashes(config, self._exchange)
         self._waits = Waits()
         self._gain = Gain(each=config.getoption("dist", "no") == "each")
         register = config.pluginmanager.register

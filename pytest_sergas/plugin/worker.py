@@ -16,6 +16,7 @@ from pytest_sergas.plugin.crashes import note_timeout
 from pytest_sergas.plugin.forks import end_strays
 from pytest_sergas.plugin.gain import TellTimes
 from pytest_sergas.plugin.gate import WorkerGate
+from pytest_sergas.plugin.rerun_counts import OnWorker
 from pytest_sergas.plugin.types import TYPED
 from pytest_sergas.plugin.units import Ties
 
@@ -70,6 +71,9 @@ def finish_collection(session: pytest.Session, found: Findings, gates: dict[str,
     if shared is not None:
         exchange.leave(shared, left)
         _note_timeouts(config, shared)
+        count = foreign.reruns_of_tests(config)
+        if count is not None:
+            OnWorker(config, count, shared, workerinput["workerid"])
     _guard_gates(config, left, [item.nodeid for item in session.items], shared)
 
 

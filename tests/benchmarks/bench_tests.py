@@ -16,6 +16,7 @@ from tests.benchmarks.runs import (
     cpu_s,
     instructions,
     plugins,
+    run,
     show,
     wall_s,
     write_suite,
@@ -74,6 +75,23 @@ def test_time_is_less_than_that_of_plugins_glued_by_hand(
     assert_all_recorded(suite / "run.json")
     assert_all_recorded(suite / "glued.json")
     assert ratio < 1
+
+
+def test_retries_cost_tests_that_pass_next_to_nothing_with_workers(tmp_path: Path) -> None:
+    plain, retried = (write_suite(tmp_path / name, tests=1_000, modules=10) for name in ("plain", "retried"))
+    with (retried / "sergas.toml").open("a") as file:
+        file.write("retries = 1\n")
+    ratios = []
+    for _ in range(11):
+        costs = [run(suite, "-n2", *plugins()) for suite in (plain, retried)]
+        ratios.append(costs[1].cpu_s / costs[0].cpu_s)
+
+    show(
+        "1,000 trivial tests, -n 2, CPU time with retries = 1 over none, 11 pairs",
+        ("", "median", "bound"),
+        ("with workers", f"{median(ratios):.3f}", "1.05"),
+    )
+    assert median(ratios) <= 1.05
 
 
 def compare(
