@@ -28,4 +28,5 @@ from __future__ import annotations
 from pytest_sergas.plugin.start import LOADED as LOADED
 from pytest_sergas.plugin.start import pytest_addoption as pytest_addoption
 from pytest_sergas.plugin.start import pytest_configure as pytest_configure
+from pytest_sergas.plugin.start import pytest_unconfigure as pytest_unconfigure
 from pytest_sergas.plugin.start import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from pytest_sergas.core.baselines import Baselines, BaselinesError, added, from_json, measured, to_json
 from pytest_sergas.core.records import TestRecord
 from pytest_sergas.errors import PublishError
+from pytest_sergas.own import Own
 from pytest_sergas.plugin.durations import cache_directory, locked, made_cache_directory
 from pytest_sergas.publishers.files import write_atomically
 
@@ -55,7 +55,7 @@ class Found:
 def read(path: Path) -> Found:
     """Return what a file says."""
     try:
-        known, ahead = from_json(path.read_bytes(), time.time())
+        known, ahead = from_json(path.read_bytes(), Own.wall_s())
     except FileNotFoundError:
         return Found({})
     except BaselinesError as error:
@@ -73,7 +73,7 @@ def read(path: Path) -> Found:
 
 def record(path: Path, tests: Sequence[TestRecord], branch: str) -> list[str]:
     """Add the tests of a run to the file; return what there is to say about it."""
-    new = measured(tests, time.time(), branch)
+    new = measured(tests, Own.wall_s(), branch)
     return change(path, lambda known: added(known, machine(), new)) if new else []
 
 

@@ -14,7 +14,6 @@ What the controller has found stands in a file in the directory that it shares w
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -30,7 +29,7 @@ from pytest_sergas.core.dependencies import Availability, Dependency, Need, line
 from pytest_sergas.core.health import UP, HealthStatus
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.own import Own
+from pytest_sergas.own import Own, unpatched
 from pytest_sergas.plugin.foreign import skipped_at_item
 from pytest_sergas.plugin.types import TYPED
 
@@ -147,6 +146,7 @@ class Dependencies:
         self._checks: Once | None = None
         self._rests_until_s = 0.0
         self._said = False
+        self._failed: dict[str, None] = {}
         self.known: dict[str, Dependency] = {}
 
     def probe(self) -> None:
@@ -178,7 +178,14 @@ class Dependencies:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A failure that is about to be repeated has the outcome "rerun".
         if report.outcome not in {"passed", "skipped"} and report.nodeid in self._by_test:
-            self._look_again(self._by_test[report.nodeid])
+            self._failed.update(dict.fromkeys(self._by_test[report.nodeid]))
+
+    def pytest_runtest_logfinish(self) -> None:
+        # Not with the report: then the test's own patches may stand, and the checks would meet them.
+        if self._failed:
+            names, self._failed = tuple(self._failed), {}
+            with unpatched():
+                self._look_again(names)
 
     def _look(self, checks: Once, waiting: Sequence[Need], started_s: float) -> list[Need]:
         """Run the checks of ``waiting`` once, and return those for which to wait any longer."""
@@ -291,9 +298,9 @@ class _Shared:
         self._read: tuple[int, Known] = (0, {})
 
     def known(self) -> Known:
-        changed_ns = self._file.stat().st_mtime_ns
+        changed_ns = Own.stat(self._file).st_mtime_ns
         if changed_ns != self._read[0]:
-            entries = json.loads(self._file.read_text(encoding="ascii"))
+            entries = Own.loads(Own.read(self._file))
             known = {
                 entry["name"]: Dependency(**{**entry, "availability": Availability(entry["availability"])})
                 for entry in entries

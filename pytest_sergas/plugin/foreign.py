@@ -10,6 +10,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
                           _pytest.python.get_direct_param_fixture_func            the same, for parameters with a scope
                           TerminalWriter._file                                    the line of progress
                           Config.known_args_namespace                             our scheduler; data of dead workers
+                          _pytest.timing                                          when tests began that stop time
                           Skipped(_use_item_location=)                            the test's own line in -rs
     pytest-xdist          LoadScheduling                                          our scheduler
                           report_collection_diff                                  the difference between two workers
@@ -34,9 +35,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import pytest
+
+from pytest_sergas.own import Own
 
 if TYPE_CHECKING:
     import argparse
@@ -217,6 +221,25 @@ def skipped_at_item(config: pytest.Config) -> Callable[[str], BaseException]:
         lose(config, "pytest", what, "tests that are skipped for a dependency are shown with a line of sergas")
         return pytest.skip.Exception
     return lambda reason: pytest.skip.Exception(reason, _use_item_location=True)
+
+
+def keep_time(config: pytest.Config) -> None:
+    """Let pytest itself read clocks that no test stops, until this session ends."""
+    from _pytest import timing
+
+    for name, clock in (("time", Own.wall_s), ("perf_counter", _seconds)):
+        before = getattr(timing, name, None)
+        if not callable(before):
+            cost = "where a test stops time, the record says that it ran then"
+            lose(config, "pytest", f"_pytest.timing.{name} is missing", cost)
+            continue
+        setattr(timing, name, clock)
+        config.add_cleanup(partial(setattr, timing, name, before))
+
+
+def _seconds() -> float:
+    """Read the clock; a function of our own, because freezegun looks for the real one everywhere."""
+    return Own.perf_counter()
 
 
 # pytest-xdist, and execnet under it

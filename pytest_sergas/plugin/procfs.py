@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+from contextlib import suppress
 from typing import ClassVar
 
 from pytest_sergas.own import Own
@@ -53,11 +54,26 @@ class _Files:
                 raise
         return self.descriptors
 
+    def read(self, place: int, size: int) -> bytes:
+        """Return what one of the files says now; they are opened in a forked child, and after a test closed them."""
+        try:
+            return _Kernel.pread(self.descriptors[place], size, 0)
+        except (IndexError, OSError):
+            return _Kernel.pread(self.open()[place], size, 0)
+
+    def write(self, place: int, data: bytes) -> None:
+        """Write to one of the files; likewise."""
+        try:
+            _Kernel.pwrite(self.descriptors[place], data, 0)
+        except (IndexError, OSError):
+            _Kernel.pwrite(self.open()[place], data, 0)
+
     def close(self) -> None:
         descriptors = self.descriptors
         self._forget()
         for descriptor in descriptors:
-            Own.os_close(descriptor)
+            with suppress(OSError):  # a test has closed it
+                Own.os_close(descriptor)
 
     def _forget(self) -> None:
         """Have no files any more; a forked child leaves them open: no number is certain to be ours still."""
@@ -86,8 +102,7 @@ class RunDelay:
     def __init__(self) -> None:
         self._files = _Files(("/proc/thread-self/schedstat", os.O_RDONLY))
         self._thread = Own.native_id()
-        self._read = _Kernel.pread
-        if self._read(self._files.descriptors[0], 64, 0).split()[0] == b"0":  # a thread that runs has run
+        if self._files.read(0, 64).split()[0] == b"0":  # a thread that runs has run
             self._files.close()
             raise OSError("the kernel keeps no statistics of its scheduler")
 
@@ -95,19 +110,14 @@ class RunDelay:
         """Return the seconds since the calling thread began."""
         # Python's own identity of a thread is given to the next one as soon as one has ended.
         thread = Own.native_id()
-        try:
-            if thread == self._thread and self._files.descriptors:
-                return self.read_s()
+        if thread != self._thread:
             self._files.close()
-        except OSError:  # a test has closed all files
-            pass
-        self._files.open()
-        self._thread = thread
+            self._thread = thread
         return self.read_s()
 
     def read_s(self) -> float:
         """Return the same, in the thread that began."""
-        return int(self._read(self._files.descriptors[0], 64, 0).split()[1]) / 1e9
+        return int(self._files.read(0, 64).split()[1]) / 1e9
 
     def close(self) -> None:
         self._files.close()
@@ -187,21 +197,18 @@ class HighWaterMark:
         self._files.close()
 
     def _reset(self) -> None:
-        try:
-            _Kernel.pwrite(self._files.descriptors[1], b"5", 0)
-        except (IndexError, OSError):  # in a child, or after a test that has closed all files
-            _Kernel.pwrite(self._files.open()[1], b"5", 0)
+        self._files.write(1, b"5")
 
     def _agrees(self, usage_kib: int) -> bool:
         """Whether the mark was just now what the process holds, and no less is inherited; then remember it."""
-        held_kib = int(_Kernel.pread(self._files.descriptors[2], 64, 0).split()[1]) * _PAGE_KIB
+        held_kib = int(self._files.read(2, 64).split()[1]) * _PAGE_KIB
         if usage_kib - held_kib > _SLACK_KIB:
             return False
         self._trusted_kib = usage_kib
         return True
 
     def _mark_kib(self) -> int:
-        status = _Kernel.pread(self._files.descriptors[0], _STATUS_BYTES, 0)
+        status = self._files.read(0, _STATUS_BYTES)
         begin = status.find(b"VmHWM:")
         if begin < 0:
             raise OSError("the kernel does not tell the peak of memory")

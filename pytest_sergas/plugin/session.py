@@ -51,6 +51,7 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     from pytest_sergas.plugin.relabelling import Relabelling
     from pytest_sergas.plugin.report import Report
 
+    foreign.keep_time(config)
     register = config.pluginmanager.register
     cancelling = config.stash[CANCELLING] = Cancelling(config)
     register(cancelling, "sergas-cancelling")

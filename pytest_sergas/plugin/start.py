@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-import time
+import sys
 import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sergas.own import Own
 from pytest_sergas.plugin import markers, options
 from pytest_sergas.plugin.fixture import BenchmarkFixture, is_free
 from pytest_sergas.plugin.role import is_controller, is_starting_worker, is_worker
@@ -98,6 +99,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_LookingAgain(looking), "sergas-looking-again")
 
 
+def pytest_unconfigure() -> None:
+    # Another session in this process may go on, whose timer the tests of this one have used.
+    if timers := sys.modules.get("pytest_sergas.plugin.timers"):
+        timers.resume()
+
+
 @pytest.hookimpl(optionalhook=True, hookwrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, Any, None]:
     """Let ``-n auto`` start no more workers than ``max_workers`` and the container's CPU quota allow."""
@@ -119,7 +126,7 @@ class Starter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._started_s = time.time()
+        self._started_s = Own.wall_s()
 
     def start(self, missed: Sequence[Missed] = ()) -> None:
         """Register the parts, and call them as they would have been called before.
