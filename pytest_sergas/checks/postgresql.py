@@ -7,7 +7,7 @@ and ends with the connection.
 
 from __future__ import annotations
 
-import select
+import selectors
 import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -121,9 +121,9 @@ def _connect(connection: PGconn, deadline_s: float) -> None:
                 connection.nonblocking = 1
                 return
             case pq.PollingStatus.READING:
-                _wait(connection, select.POLLIN, deadline_s, "no connection")
+                _wait(connection, selectors.EVENT_READ, deadline_s, "no connection")
             case pq.PollingStatus.WRITING:
-                _wait(connection, select.POLLOUT, deadline_s, "no connection")
+                _wait(connection, selectors.EVENT_WRITE, deadline_s, "no connection")
             case _:
                 raise _Failed(_text(connection.get_error_message()))
 
@@ -134,10 +134,10 @@ def _query(connection: PGconn, query: str, deadline_s: float) -> list[str]:
 
     connection.send_query(query.encode())
     while connection.flush():
-        _wait(connection, select.POLLOUT, deadline_s, "no answer")
+        _wait(connection, selectors.EVENT_WRITE, deadline_s, "no answer")
     connection.consume_input()
     while connection.is_busy():
-        _wait(connection, select.POLLIN, deadline_s, "no answer")
+        _wait(connection, selectors.EVENT_READ, deadline_s, "no answer")
         connection.consume_input()
     result = connection.get_result()
     if result is None or result.status != pq.ExecStatus.TUPLES_OK:
@@ -148,11 +148,11 @@ def _query(connection: PGconn, query: str, deadline_s: float) -> list[str]:
 
 
 def _wait(connection: PGconn, event: int, deadline_s: float, what: str) -> None:
-    poll = select.poll()  # select() knows no file descriptor above 1,023
-    poll.register(connection.socket, event)
-    remaining_s = deadline_s - time.monotonic()
-    if remaining_s <= 0 or not poll.poll(remaining_s * 1000):
-        raise TimeoutError(what)
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.socket, event)
+        remaining_s = deadline_s - time.monotonic()
+        if remaining_s <= 0 or not selector.select(remaining_s):
+            raise TimeoutError(what)
 
 
 def _text(message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Process:
                 _family("process_start_time_seconds", "When it began, in seconds since 1970", process.create_time()),
                 _family("process_threads", "Threads", process.num_threads()),
             ]
-            if psutil.POSIX:
+            if sys.platform != "win32":
                 families.append(_family("process_open_fds", "Open file descriptors", process.num_fds()))
         return families
 

@@ -413,7 +413,7 @@ def _take_lock(path: Path) -> sqlite3.Connection:
 
 def _create_private(path: Path) -> None:
     """Make an empty file that only its owner can read; take the rights of others from one that exists."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
     path.chmod(_MODE)
 
 

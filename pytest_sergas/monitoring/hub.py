@@ -20,6 +20,7 @@ import concurrent.futures.thread
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -263,4 +264,5 @@ def _forked() -> None:
         hub.forked()
 
 
-os.register_at_fork(after_in_child=_forked)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forked)

@@ -371,23 +371,27 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
     if process.returncode is None:
         look()
-        _signal(process.pid, signal.SIGINT)
+        _signal(process.pid, "SIGINT")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(process.wait()), STOP_S)
     if process.returncode is None:
-        _signal(process.pid, signal.SIGSTOP)  # so that nothing is started after the second look
+        _signal(process.pid, "SIGSTOP")  # so that nothing is started after the second look
         look()
     # Also after a good end: a worker, or what a test forgot, may live on in the group.
-    _signal(process.pid, signal.SIGKILL)
+    _signal(process.pid, "SIGKILL")
     for child in started:
         with contextlib.suppress(psutil.Error):
             child.kill()
+    if sys.platform == "win32":  # which has no groups
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
     await process.wait()
 
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+def _signal(group: int, name: str) -> None:
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.Signals[name])
 
 
 def _cause(status: int) -> str:

@@ -12,6 +12,7 @@ nothing of a parallel writer is lost, and the file is replaced as a whole.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +32,6 @@ from pytest_sergas.publishers.files import unwritable, write_atomically
 if TYPE_CHECKING:
     from pytest_sergas.core.plan import History
     from pytest_sergas.plugin.served import ServedDurations
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: the file is still replaced as a whole, and the last writer wins
-    fcntl = None  # type: ignore[assignment]
 
 NAME = "durations.json"
 
@@ -247,7 +243,7 @@ def locked(directory: Path) -> Iterator[None]:
     run's durations, and the next run has them again.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    if sys.platform == "win32":  # the file is still replaced as a whole, and the last writer wins
         yield
         return
     descriptor = os.open(directory, os.O_RDONLY)
@@ -262,6 +258,10 @@ def locked(directory: Path) -> Iterator[None]:
 
 def _try(descriptor: int) -> bool:
     """Whether the lock was taken, or cannot be had on this file system."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

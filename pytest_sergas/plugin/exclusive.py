@@ -13,6 +13,7 @@ holds the lock.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,25 +22,23 @@ from pathlib import Path
 import pytest
 
 from pytest_sergas.own import Own, unpatched
+from pytest_sergas.plugin.waits import REPORTED
 
-try:
-    import fcntl
-except ImportError:  # where there is no POSIX
-    fcntl = None  # type: ignore[assignment]
+if sys.platform == "win32":
+    raise ImportError("there are no POSIX locks")
 
-AVAILABLE = fcntl is not None
+import fcntl
 
 
 class _Kernel:
     """As `Own`, for what only POSIX has."""
 
-    flock = None if fcntl is None else fcntl.flock
+    flock = fcntl.flock
     pwrite = os.pwrite
 
 
 _SHOW_AFTER_S = 5.0
 _POLL_S = 0.01
-_REPORTED = "sergas_waited_s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ class Exclusive:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # Ahead of pytest-xdist, which sends the report away. What is set on a report travels with it.
         if self._waited_s and report.when == "setup":
-            setattr(report, _REPORTED, self._waited_s)
+            setattr(report, REPORTED, self._waited_s)
 
     @contextmanager
     def _held(self, node_id: str) -> Iterator[None]:
@@ -174,25 +173,6 @@ class Exclusive:
             return
         with capture.global_and_fixture_disabled():
             Own.os_write(2, text)
-
-
-class Waits:
-    """The controller's end: how long tests have waited."""
-
-    def __init__(self) -> None:
-        self._waits: list[float] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        waited_s = getattr(report, _REPORTED, 0.0)
-        if waited_s:
-            self._waits.append(waited_s)
-
-    @property
-    def notes(self) -> Sequence[str]:
-        if not self._waits:
-            return ()
-        tests = "1 test" if len(self._waits) == 1 else f"{len(self._waits)} tests"
-        return (f"{tests} waited because of exclusive ones, {sum(self._waits):.1f} s in all; no duration counts that",)
 
 
 def timed_out(wait_s: float, holders: Sequence[Holder], *, exclusive: bool) -> str:

@@ -14,6 +14,7 @@ carries from worker to controller.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -257,10 +258,9 @@ def _memory(*, children: bool) -> tuple[Memory | None, str]:
 
 def _children_cpu() -> Callable[[], float]:
     """Return what tells the CPU seconds of the child processes that ended; always 0 where there is no such figure."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return lambda: 0.0
+    import resource
 
     getrusage, children = resource.getrusage, resource.RUSAGE_CHILDREN
 

@@ -13,10 +13,10 @@ from pytest_sergas.core.text import clean
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.crashes import Crashes
 from pytest_sergas.plugin.exchange import INVITED, Exchange
-from pytest_sergas.plugin.exclusive import Waits
 from pytest_sergas.plugin.gain import Gain
 from pytest_sergas.plugin.gate import ControllerGate
 from pytest_sergas.plugin.scheduling import Scheduling
+from pytest_sergas.plugin.waits import Waits
 
 
 class Parallel:

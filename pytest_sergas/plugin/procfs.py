@@ -6,13 +6,18 @@ files does not meet them. A forked child has them opened again, and so has a sec
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
+import sys
 from contextlib import suppress
 from typing import ClassVar
 
 from pytest_sergas.own import Own
+
+if sys.platform == "win32":
+    raise ImportError("there is no /proc")
+
+import fcntl
+import resource
 
 _KIB = 1024
 _PAGE_KIB = resource.getpagesize() // _KIB

@@ -119,9 +119,9 @@ def policies(items: list[pytest.Item]) -> tuple[frozenset[int], dict[str, int]]:
 
 def _guard(config: pytest.Config, shared: Path | None, alone: frozenset[str], wait_s: float) -> str:
     """Put the lock round every test; return what to say where that cannot be done."""
-    from pytest_sergas.plugin.exclusive import AVAILABLE, Exclusive, Locks
-
-    if not AVAILABLE:
+    try:
+        from pytest_sergas.plugin.exclusive import Exclusive, Locks
+    except ImportError:
         return "exclusive: this system has no POSIX locks; what keeps other tests away is the scheduler alone"
     if shared is None:
         return ""  # on another machine, and the controller says so

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,8 @@ def serve(load: Load, *, allow_unauthenticated: bool) -> None:
     Raises:
         SergasError: it cannot listen, the configuration cannot be used, or a part cannot start.
     """
+    if sys.platform == "win32":
+        raise SergasError("sergas: serve needs POSIX: it is ended and reloaded by signals; run it on Linux or macOS")
     loaded = read(load, allow_unauthenticated=allow_unauthenticated)
     logs.configure(loaded.settings.serve.log_level, loaded.settings.serve.log_format)
     _raise_file_limit(loaded.settings.serve.max_connections)
@@ -276,7 +279,8 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        if sys.platform != "win32":
+            loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         await super().startup(sockets)
         self._on_ready()
 
@@ -300,6 +304,8 @@ def _spare_the_collector() -> None:
 
 def _raise_file_limit(connections: int) -> None:
     """Allow as many open files as the connections need, where the system lets us."""
+    if sys.platform == "win32":
+        return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,8 @@ def test_earlier_run_that_is_refused_keeps_no_other_back(tmp_path: Path) -> None
         publication = publisher(server.url, tmp_path, push="x").publish(numbered(2), forever_s)
 
     assert documents(server.received) == ["r1", "r2"]
-    assert text_of(publication) == (
-        "sidecar: an earlier run is given up: it answered 413 Request Entity Too Large: too large"
-    )
+    phrase = HTTPStatus(413).phrase  # Python 3.13 has another one than 3.11
+    assert text_of(publication) == f"sidecar: an earlier run is given up: it answered 413 {phrase}: too large"
     assert kept(tmp_path) == []
 
 

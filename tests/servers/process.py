@@ -73,7 +73,8 @@ def answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=START_S):
             return True
     except urllib.error.HTTPError as error:
-        return error.code == 401
+        with error:
+            return error.code == 401
     except OSError:
         return False
 

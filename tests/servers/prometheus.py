@@ -52,7 +52,8 @@ class Prometheus:
         try:
             answer = json.loads(get(f"{self.url}/api/v1/query?{query}"))
         except HTTPError as error:
-            return str(json.loads(error.read())["error"])
+            with error:
+                return str(json.loads(error.read())["error"])
         data = answer["data"]
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
