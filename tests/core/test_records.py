@@ -54,7 +54,7 @@ ATTEMPTS = st.lists(st.sampled_from(OF_ATTEMPTS), min_size=1, max_size=6)
         pytest.param("call", "failed", False, True, Outcome.TIMEOUT, id="timeout in the call"),
         pytest.param("teardown", "failed", False, True, Outcome.TIMEOUT, id="timeout in the teardown"),
         pytest.param("???", "failed", False, False, Outcome.CRASHED, id="crashed"),
-        pytest.param("???", "failed", False, True, Outcome.CRASHED, id="crashed by the timeout"),
+        pytest.param("???", "failed", False, True, Outcome.TIMEOUT, id="ended by its timeout"),
     ],
 )
 def test_report_says_of_its_attempt(
