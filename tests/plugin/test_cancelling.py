@@ -178,9 +178,13 @@ def test_a_child_that_a_test_forks_ends_by_the_signal(pytester: pytest.Pytester,
 
         @pytest.mark.unit
         def test_a():
+            running, began = os.pipe()
             child = os.fork()
             if child == 0:
+                os.write(began, b"x")
                 time.sleep(60)
+                os._exit(0)
+            os.read(running, 1)
             os.kill(child, signal.SIGTERM)
             assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
         """
