@@ -102,6 +102,17 @@ def test_what_all_alerts_share_is_common() -> None:
     assert told.common_labels == (("alertname", "a"), ("job", "shop"))
 
 
+def test_what_one_of_many_alerts_lacks_is_not_common() -> None:
+    both = {"alertname": "a", "job": "shop"}
+    told = notification(alert(**both), alert(**both), alert(alertname="a", job="till"))
+
+    assert told.common_labels == (("alertname", "a"),)
+
+
+def test_everything_is_common_to_a_single_alert() -> None:
+    assert notification(alert(alertname="a")).common_labels == (("alertname", "a"),)
+
+
 def test_nothing_is_common_to_no_alerts() -> None:
     assert notification().common_labels == ()
     assert notification().common_annotations == ()

@@ -420,6 +420,17 @@ async def test_time_in_which_nobody_looked_counts_as_nothing(store: Store, clock
     assert checking.uptime()["db"]["24h"] == 0.5
 
 
+async def test_result_that_comes_late_leaves_no_gap(store: Store, clock: Clock) -> None:
+    check = Told("db")
+    checking = Checking([planned(check, timeout_s=10, interval_s=30)], store, clock)
+    for status, next_s in ((HEALTHY, 79), (UNHEALTHY, 21), (HEALTHY, 0)):
+        check.status = status
+        await checking.check_all()
+        clock.pass_by(next_s)
+
+    assert checking.uptime()["db"]["24h"] == 0.79
+
+
 async def test_what_depends_on_a_dead_component_is_not_down_meanwhile(store: Store, clock: Clock) -> None:
     database, shop = Told("db"), Told("shop")
     checking = Checking([planned(database), planned(shop, "db")], store, clock)

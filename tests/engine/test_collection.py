@@ -390,6 +390,28 @@ async def test_sources_are_asked_at_once_and_again_at_their_own_intervals() -> N
     assert seldom.calls == 1
 
 
+async def test_source_that_was_late_is_not_asked_again_for_each_time_that_it_missed() -> None:
+    now_s = 0.0
+
+    def takes_long() -> list[Measured]:
+        nonlocal now_s
+        now_s += 10.5 * HOUR_S
+        return []
+
+    late, often = Calling(takes_long), Calling(list)
+    collection = Collection([source(late)], clock=lambda: Now(now_s, now_s))
+    await collection.start()
+    try:
+        await call_of(late)
+        collection.add(source(often, "often", interval_s=0.01))
+        for _ in range(3):
+            await call_of(often)
+    finally:
+        await collection.stop()
+
+    assert late.calls == 1
+
+
 async def test_source_that_is_added_later_is_asked_at_once() -> None:
     calling = Calling(list)
     async with running() as collection:

@@ -15,7 +15,7 @@ from pytest_sergas.config.groups import GroupSettings, TtlRule
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.exposition import InconsistentError
 from pytest_sergas.core.metrics import FamilyType
-from pytest_sergas.engine.groups import FAILED, PUSHED, Groups, PushRefusedError
+from pytest_sergas.engine.groups import FAILED, PUSHED, BoundReachedError, Groups, PushRefusedError
 from pytest_sergas.engine.index import Index, Piece
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import StoreError
@@ -111,6 +111,18 @@ async def test_group_that_is_deleted_frees_its_names_and_series(groups: Groups) 
     assert groups.page == {}
     assert groups.index.series == 0
     await push(groups, "k", "# TYPE m gauge\nm 1\n")
+
+
+async def test_group_that_does_not_grow_is_taken_beyond_the_bound_of_series(store: Store, groups: Groups) -> None:
+    await push(groups, "j", 'm{a="1"} 1\nm{a="2"} 1\n')
+    bounded = await Groups.load(store, GroupSettings(max_series=2), START)
+    assert bounded.index.series > 2  # the times of the push are among them
+
+    await push(bounded, "j", 'm{a="1"} 2\nm{a="2"} 2\n')
+
+    assert shown(bounded, "m").count(" 2\n") == 2
+    with pytest.raises(BoundReachedError, match="with 1 series more there are 5, and max_series allows 2"):
+        await push(bounded, "j", 'm{a="1"} 3\nm{a="2"} 3\nm{a="3"} 3\n')
 
 
 # After a restart

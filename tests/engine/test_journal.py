@@ -44,6 +44,16 @@ async def test_of_two_rows_with_one_key_the_later_one_is_written(store: Store) -
     assert journal.is_empty
 
 
+async def test_later_row_is_written_after_all_that_came_before_it(store: Store) -> None:
+    journal = Journal(store)
+    journal.put(("first",), Row(PUT, ("a", "1")))
+    journal.put(("second",), Row(PUT, ("a", "2")))
+    journal.put(("first",), Row(PUT, ("a", "3")))
+
+    assert await journal.commit()
+    assert await kept(store) == [("a", "3")]
+
+
 async def test_rows_are_written_whole_or_not_at_all_and_again_later(store: Store) -> None:
     journal = Journal(store)
     journal.put(("a",), Row(PUT, ("a", "1")))

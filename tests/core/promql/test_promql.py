@@ -139,6 +139,22 @@ def test_value(source: str, expected: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "source", "expected"),
+    [
+        # A sample a minute: beyond 66 s, a tenth more, what is outside of the samples counts as half a minute.
+        pytest.param("0+10x2", "delta(m[186s] offset 414s)", 25.0, id="just as far as it may not be at the end"),
+        pytest.param("0+10x2", "delta(m[185s] offset 415s)", 20 * 185 / 120, id="not so far"),
+        pytest.param("_x2 0+10x2", "increase(m[270s] offset 330s)", 25.0, id="a counter that was born at 0"),
+        pytest.param("_x2 5+10x2", "increase(m[270s] offset 330s)", 30.0, id="a counter that was born above 0"),
+    ],
+)
+def test_extrapolation_ends_where_prometheus_lets_it_end(written: str, source: str, expected: float) -> None:
+    [(*_, value)] = evaluate(source, series=[read_series("m", written, MINUTE_S)])
+
+    assert value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
     "source",
     [
         pytest.param("scalar(tests)", id="scalar of several elements"),
