@@ -24,8 +24,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +66,7 @@ class Own:
     @staticmethod
     def wall_s() -> float:
         """Return the seconds since the Unix epoch, as they were when the plugin was imported, and counted on."""
-        return _IMPORTED_S + (_elapsed_s() - _COUNTED_FROM_S)
+        return _Clock.elapsed_s() + _EPOCH_S
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -99,22 +100,19 @@ class Own:
         Own.replace(own, path)
 
 
+def _boot_clock() -> Callable[[], float]:
+    """Return the clock by which wall time is counted on. Linux has one that goes on while the machine sleeps."""
+    which = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.perf_counter if which is None else partial(time.clock_gettime, which)
+
+
 class _Clock:
-    """The clock by which wall time is counted on. Linux has one that goes on while the machine sleeps."""
+    """As `Own`: not to be found among the attributes of a module."""
 
-    perf_counter = time.perf_counter
-    gettime = getattr(time, "clock_gettime", None)
-    id: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    elapsed_s = staticmethod(_boot_clock())
 
 
-def _elapsed_s() -> float:
-    if _Clock.gettime is None or _Clock.id is None:
-        return _Clock.perf_counter()
-    return float(_Clock.gettime(_Clock.id))
-
-
-_IMPORTED_S = time.time()
-_COUNTED_FROM_S = _elapsed_s()
+_EPOCH_S = time.time() - _Clock.elapsed_s()
 
 
 class _Owner(NamedTuple):

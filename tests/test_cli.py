@@ -572,7 +572,7 @@ def test_pytest_help_explains_every_option(root: Path) -> None:
 
 def test_markers_that_pytest_and_its_plugins_register_are_taken(pytester: pytest.Pytester) -> None:
     # Of the plugins that are installed here some do not come with us: they belong to the tools and the extras.
-    strangers = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+    strangers = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:time_machine")
     listed = pytester.runpytest_subprocess("--markers", "-p", "no:sergas", *strangers).outlines
     names = {
         line.removeprefix("@pytest.mark.").partition(":")[0].partition("(")[0] for line in listed if line[:1] == "@"

@@ -21,6 +21,8 @@ import pytest
 from pytest_sergas.core.budgets import Budgets, Decision, Verdict, judge, numbers
 from pytest_sergas.core.measurement import Measurement
 from pytest_sergas.plugin import foreign
+from pytest_sergas.plugin.relabelling import Relabelling
+from pytest_sergas.plugin.role import is_worker
 from pytest_sergas.plugin.types import Typed
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ class Judging:
 
     def _begin(self, config: pytest.Config) -> None:
         config.pluginmanager.register(self, "sergas-budgets")
+        if not is_worker(config):
+            config.pluginmanager.register(Relabelling(), "sergas-relabelling")
         self._is_expected_to_fail = foreign.is_expected_to_fail(config)
         if self._repeats:
             self._reruns = foreign.reruns(config)

@@ -227,7 +227,8 @@ def keep_time(config: pytest.Config) -> None:
     """Let pytest itself read clocks that no test stops, until this session ends."""
     from _pytest import timing
 
-    for name, clock in (("time", Own.wall_s), ("perf_counter", _seconds)):
+    # Objects of our own, because freezegun looks for the real clock everywhere.
+    for name, clock in (("time", Own.wall_s), ("perf_counter", partial(Own.perf_counter))):
         before = getattr(timing, name, None)
         if not callable(before):
             cost = "where a test stops time, the record says that it ran then"
@@ -235,11 +236,6 @@ def keep_time(config: pytest.Config) -> None:
             continue
         setattr(timing, name, clock)
         config.add_cleanup(partial(setattr, timing, name, before))
-
-
-def _seconds() -> float:
-    """Read the clock; a function of our own, because freezegun looks for the real one everywhere."""
-    return Own.perf_counter()
 
 
 # pytest-xdist, and execnet under it

@@ -39,8 +39,6 @@ Taken = tuple[str, float, float, float, float, int | None] | tuple[str, float, f
 # On a report: what was taken, (budget, used, allowed) of each that was judged, and whether one was exceeded.
 OnReport = tuple[Taken, tuple[tuple[str, float, float], ...], bool]
 
-_BUDGETS = pytest.StashKey[Budgets]()
-
 
 class Memory(Protocol):
     """A way to find the peak of memory: `start`, then `stop`, one measurement at a time.
@@ -140,19 +138,27 @@ class Measuring:
     def __init__(self, judging: Judging, *, children: bool) -> None:
         self._meter = Meter(children=children)
         self._judging = judging
+        # By the identity of the item, which lives as long as the session: to ask its stash would take three calls.
+        self._budgets: dict[int, Budgets] = {}
         self._pace: Pace | None = None
         self._last: tuple[str, OnReport] | None = None
 
     def assign(self, item: pytest.Item, typed: Typed) -> None:
         """Measure ``item``, and judge it by the budgets of its policy."""
-        item.stash[_BUDGETS] = self._judging.assign(item, typed)
+        self._budgets[id(item)] = self._judging.assign(item, typed)
 
     def faults(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return a line for each test whose memory budget cannot be judged here."""
-        typed = ((item.nodeid, item.stash.get(TYPED, None)) for item in items)
-        names = [
-            node_id for node_id, found in typed if found is not None and found.policy.budgets.memory_mb is not None
-        ]
+        known: dict[int, bool] = {}  # by the identity of what tests share: their policy is not asked for each of them
+        names = []
+        for item in items:
+            typed = item.stash.get(TYPED, None)
+            if typed is None:
+                continue
+            if id(typed) not in known:
+                known[id(typed)] = typed.policy.budgets.memory_mb is not None
+            if known[id(typed)]:
+                names.append(item.nodeid)
         fault = self._meter.try_out() if names else ""
         return [f"{name}: max_memory_mb: {fault}; remove the budget" for name in names] if fault else []
 
@@ -162,7 +168,7 @@ class Measuring:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
         if FIRED:
             check(item, "the set-up")
-        budgets = item.stash.get(_BUDGETS, None)
+        budgets = self._budgets.get(id(item))
         if budgets is None:
             outcome = yield
             if FIRED:

@@ -78,7 +78,7 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
         run = Run(config, loaded, collection, kept, started_s)
         register(run, "sergas-run")
         register(Report(run), "sergas-report")
-        if loaded.settings.measure:
+        if loaded.settings.measure and is_controller(config):  # elsewhere it comes with the first budget
             register(Relabelling(), "sergas-relabelling")
 
 

@@ -11,6 +11,7 @@ goes on in spite of it fails with `TimedOut`.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from pytest_sergas.own import Own
 from pytest_sergas.plugin.foreign import Failed, TimeoutActions
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import pluggy
     import pytest_timeout
 
@@ -43,6 +46,7 @@ class _Fired:
 FIRED: dict[str, _Fired] = {}
 
 MARK = "sergas_timed_out"
+_PHASE = pytest.CallInfo.from_call.__func__.__code__  # type: ignore[attr-defined]  # a class method
 _NEVER_S = float("inf")
 _AT_ONCE_S = 0.000_001  # 0 would disarm
 _EARLY_S = 0.005  # the kernel's clock of timers and ours may differ by so much
@@ -54,14 +58,16 @@ class TimedOut(Failed):
     __module__ = "builtins"  # as pytest's own: the text begins with the name alone
 
     def __init__(self, timeout_s: float, where: str) -> None:
-        text = f"Timeout (>{timeout_s:g}s): {where} went on after the timer had fired, and suppressed its exception"
+        text = f"Timeout (>{timeout_s:g}s): {where} went on after the timer had fired"
         super().__init__(text, pytrace=False)
 
 
 class _Signals:
     """As `Own`, where there are signals that tell the time."""
 
-    handle = signal.signal
+    # Beneath the function of `signal`, which looks for each handler among the members of an enumeration, and raises and
+    # catches an exception where it is a function: half the cost of a timer.
+    handle: Callable[[int, Any], Any] = sys.modules.get("_signal", signal).signal
     setitimer = getattr(signal, "setitimer", None)
     alarm: int = getattr(signal, "SIGALRM", 0)
     real: int = getattr(signal, "ITIMER_REAL", 0)
@@ -161,9 +167,7 @@ def _ask() -> None:
     setitimer = _Signals.setitimer
     if setitimer is None:
         return
-    deadline_s = _NEVER_S
-    for armed in _ARMED:
-        deadline_s = min(deadline_s, armed.deadline_s)
+    deadline_s = min([armed.deadline_s for armed in _ARMED]) if _ARMED else _NEVER_S
     if deadline_s == _NEVER_S:
         setitimer(_Signals.real, 0)
         return
@@ -174,10 +178,10 @@ def _ask() -> None:
     setitimer(_Signals.real, max(deadline_s - Own.perf_counter(), _AT_ONCE_S))
 
 
-def _fire(number: int, frame: object) -> None:
+def _fire(number: int, frame: FrameType | None) -> None:
     """Let the outermost test whose time is over time out; without one, a test has used the signal for itself."""
     __tracebackhide__ = True
-    del number, frame
+    del number
     now_s = Own.perf_counter() + _EARLY_S
     over = next((armed for armed in _ARMED if armed.deadline_s <= now_s), None)
     if over is not None:
@@ -185,11 +189,25 @@ def _fire(number: int, frame: object) -> None:
     _ask()
     if over is None:
         return
+    if not _is_in_phase(frame):
+        # Between two phases, where pytest makes and shows reports, an exception would end the session. The next phase
+        # fails instead.
+        FIRED[over.item.nodeid] = _Fired(over.settings.timeout)
+        return
     try:
         over.act(over.item, over.settings)
     except BaseException:
         FIRED[over.item.nodeid] = _Fired(over.settings.timeout)
         raise
+
+
+def _is_in_phase(frame: FrameType | None) -> bool:
+    """Whether pytest is running a phase of a test, and so takes what is raised for its failure."""
+    while frame is not None:
+        if frame.f_code is _PHASE:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def begin(item: pytest.Item) -> None:

@@ -208,3 +208,57 @@ def test_environment_variable_of_the_engine_beats_the_table(
     pytester.makepyfile("import time, pytest\n@pytest.mark.unit\ndef test_one(): time.sleep(5)")
 
     assert run().outcomes == {"test_one": "timeout"}
+
+
+def test_timer_that_fires_while_a_report_is_made_ends_no_session(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makeconftest(
+        """
+        import pytest, time
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            if call.when == "call" and item.name == "test_slow_report":
+                end = time.monotonic() + 2
+                while time.monotonic() < end:
+                    pass
+            return (yield)
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.unit(timeout=1)
+        def test_slow_report(): pass
+
+        @pytest.mark.unit
+        def test_other(): pass
+        """
+    )
+
+    ran = run()
+
+    assert ran.outcomes == {"test_slow_report": "timeout", "test_other": "passed"}
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("only", [pytest.param("", id="whole test"), pytest.param(", func_only=True", id="function")])
+def test_failed_subtest_leaves_only_the_rest_of_the_time(pytester: pytest.Pytester, run: Run, only: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest, time
+
+        @pytest.mark.unit
+        @pytest.mark.timeout(3{only})
+        def test_one(subtests):
+            time.sleep(2)
+            with subtests.test("one"):
+                assert 1 == 2
+            time.sleep(20)
+        """
+    )
+
+    test = run().tests["test_one"]
+
+    assert test["rawStatus"] == "timeout"
+    assert 2900 <= test["duration"] < 4500

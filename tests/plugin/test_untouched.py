@@ -86,6 +86,7 @@ def pytest_configure(config):
 """
 ALWAYS = {
     "pytest_sergas",
+    "pytest_sergas.own",
     "pytest_sergas.plugin",
     "pytest_sergas.plugin.fixture",
     "pytest_sergas.plugin.markers",
