@@ -1,6 +1,7 @@
 """Say what kind of test it is; everything else follows.
 
 The public names are resolved when they are first used (PEP 562): importing the package costs nothing.
+PYTEST_DONT_REWRITE: there are no assertions in it, and a program may import it before it starts pytest.
 """
 
 from __future__ import annotations

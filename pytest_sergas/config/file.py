@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.text import one_line, show_value
 
 PYPROJECT = "pyproject.toml"

@@ -6,7 +6,7 @@ import keyword
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from pytest_sergas.config.file import PYPROJECT, ConfigFile
 from pytest_sergas.config.section import Given, Key, Section, unknown
 from pytest_sergas.core import address, kinds
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.policy import KEYWORDS
 from pytest_sergas.core.records import TestType
 

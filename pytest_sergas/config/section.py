@@ -8,12 +8,13 @@ are, in this order: command line, environment, file, default.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.core import kinds
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.text import one_line, show_value
 from pytest_sergas.errors import ConfigurationError
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import quote, unquote, urlsplit
 
 from pytest_sergas.core import kinds
+from pytest_sergas.core.frozen import dataclass
 
 _ALLOWED = "allowed: http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9091"
 _BLANK = r"[\x00-\x20\x7f]"

@@ -19,9 +19,9 @@ Each attempt is a whole one, with fresh fixtures; only attempts that passed othe
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import MIB, Measurement, Use
 
 ATTEMPTS = 3

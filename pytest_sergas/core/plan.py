@@ -26,11 +26,12 @@ Where most durations are recorded, every unit has its worker: the longest goes f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.kinds import YEAR_S
 
 CUT_SHARE = 0.05

@@ -15,13 +15,13 @@ nothing is injected where nothing is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pytest_sergas.core import kinds
 from pytest_sergas.core.budgets import ATTEMPTS, Budgets, numbers
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.records import TestType
 from pytest_sergas.core.text import show_value
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.summary import seconds
 
 

@@ -14,10 +14,11 @@ what a frozen dataclass does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import Measurement
 
 if TYPE_CHECKING:

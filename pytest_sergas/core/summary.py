@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from heapq import nlargest
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.records import FAILURES, SUCCESSES, UNTYPED, Outcome, RunRecord, TestRecord, TestType
 
 TYPE_ORDER = (*(test_type.value for test_type in TestType), UNTYPED)

@@ -12,13 +12,14 @@ for ``--fail-on-flaky``, nor in the line of counts, where it is "sampled" instea
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sergas.core.budgets import Budgets, Decision, Verdict, judge, numbers
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import Measurement
 from pytest_sergas.plugin import foreign
 from pytest_sergas.plugin.relabelling import Relabelling

@@ -14,12 +14,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.plan import Collected, Rules, Tie
 from pytest_sergas.core.records import UNTYPED
 from pytest_sergas.own import Own

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.plugin.foreign import ini, option
 from pytest_sergas.plugin.types import Typed

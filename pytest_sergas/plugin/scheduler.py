@@ -23,11 +23,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import pytest
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.plan import Plan, Unit
 
 BATCH_S = 0.1

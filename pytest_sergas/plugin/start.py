@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sergas.own import Own
-from pytest_sergas.plugin import markers, options
+from pytest_sergas.plugin import PAST_REWRITING, markers, options
 from pytest_sergas.plugin.fixture import BenchmarkFixture, is_free
 from pytest_sergas.plugin.role import is_controller, is_starting_worker, is_worker
 
@@ -44,6 +44,7 @@ Missed = tuple[str, dict[str, Any]]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    PAST_REWRITING.put_first()
     options.add(parser)
     pluginmanager.register(_Explained(), "sergas-markers")
     if is_starting_worker():
@@ -100,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
+    PAST_REWRITING.remove()
     # Another session in this process may go on, whose timer the tests of this one have used.
     if timers := sys.modules.get("pytest_sergas.plugin.timers"):
         timers.resume()

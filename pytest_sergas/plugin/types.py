@@ -11,13 +11,13 @@ without marks of its own costs one look at its parent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_sergas.config import Loaded
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.policy import Layer, Policy, Source, read_keywords, resolve
 from pytest_sergas.core.records import TestType
 from pytest_sergas.plugin.engines import ENGINE_MARKERS, Engines, marker_layer

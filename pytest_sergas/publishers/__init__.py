@@ -7,11 +7,12 @@ work is said before anyone waits for it; it returns None where there is nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from pytest_sergas.config import Settings
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.records import RunRecord
 
 GROUP = "pytest_sergas.publishers"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sergas.core.acceptance import covered
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import Use
 from pytest_sergas.core.records import MESSAGE_LIMIT, UNTYPED, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (

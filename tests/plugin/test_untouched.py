@@ -317,3 +317,35 @@ def test_workers_are_not_fewer_than_without_the_plugin(pytester: pytest.Pytester
     pytester.makepyfile(TWO)
 
     assert "created: 3/3 workers" in run("-n", "auto", "-v", record=False).text
+
+
+LOADERS = """
+import sys
+import pytest
+
+def test_modules_are_found_past_pytest():
+    ours = [module for name, module in sys.modules.items() if name.startswith("pytest_sergas")]
+    found = [module for module in ours if "assertion" in type(module.__spec__.loader).__module__]
+    assert len(ours) > len(found)
+    assert [module.__name__ for module in found if "PYTEST_DONT_REWRITE" not in module.__doc__] == []
+"""
+NESTED = """
+def test_inner(pytester):
+    pytester.makepyfile(%r)
+    pytester.inline_run().assertoutcome(passed=1)
+"""
+TYPE = "pytestmark = pytest.mark.unit\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(LOADERS, id="untyped"),
+        pytest.param(LOADERS + TYPE, id="typed"),
+        pytest.param(NESTED % (LOADERS + TYPE), id="first typed in a second session of the process"),
+    ],
+)
+def test_none_of_our_modules_is_rewritten_by_pytest(pytester: pytest.Pytester, run: Run, text: str) -> None:
+    pytester.makepyfile(text)
+
+    run("-p", "pytester", record=False).result.assert_outcomes(passed=1)
