@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from pytest_sergas import HealthStatus
-from tests.test_asgi import served
+from tests.asgi.serving import served
 from tests.test_docs import chapter
 
 pytestmark = pytest.mark.integration

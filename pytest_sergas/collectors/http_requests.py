@@ -105,10 +105,11 @@ class HttpRequests:
         """
         if not isinstance(duration, int | float) or not 0 <= duration < math.inf:
             raise MetricError(f"duration {show_value('duration', duration)}: allowed: seconds, at least 0")
-        self._record(method, endpoint, status, duration)
+        self.answered(method, endpoint, status, duration)
         self._tasks.learn()
 
-    def _record(self, method: str, endpoint: str, status: int, duration: float) -> None:
+    def answered(self, method: str, endpoint: str, status: int, duration_s: float) -> None:
+        """Count a request that was in flight from `begins` on; the arguments are those of `record_http_request`."""
         method = method.upper() if method.upper() in METHODS else OTHER
         shown = str(int(status)) if 100 <= status <= 599 else OTHER
         with self._lock:
@@ -119,7 +120,7 @@ class HttpRequests:
             if durations is None:
                 durations = self._durations[method, endpoint] = _Durations()
             if durations.requests % self.duration_sampling == 0:
-                durations.add(duration)
+                durations.add(duration_s)
             durations.requests += 1
 
     def begins(self) -> None:
@@ -128,22 +129,23 @@ class HttpRequests:
             self._begun = True
             self._in_flight += 1
 
-    def ends(self, method: str, endpoint: str, status: int, duration: float, exception: str = "") -> None:
-        """Count a request that has begun.
-
-        Args:
-            method, endpoint, status, duration: as for `record_http_request`.
-            exception: the kind of what its handler raised, or "".
-        """
+    def ends(self) -> None:
+        """Count a request as in flight no longer."""
         with self._lock:
             self._in_flight -= 1
-        self._record(method, endpoint, status, duration)
-        if exception:
-            with self._lock:
-                kinds = {kind for _, _, kind in self._raised}
-                kind = exception if exception in kinds or len(kinds) < EXCEPTIONS_LIMIT else OTHER
-                key = (method.upper() if method.upper() in METHODS else OTHER, self._capped(endpoint), kind)
-                self._raised[key] = self._raised.get(key, 0) + 1
+
+    def raised(self, method: str, endpoint: str, exception: str) -> None:
+        """Count an exception that the handler of a request raised.
+
+        Args:
+            exception: its kind.
+        """
+        method = method.upper() if method.upper() in METHODS else OTHER
+        with self._lock:
+            kinds = {kind for _, _, kind in self._raised}
+            kind = exception if exception in kinds or len(kinds) < EXCEPTIONS_LIMIT else OTHER
+            key = (method, self._capped(endpoint), kind)
+            self._raised[key] = self._raised.get(key, 0) + 1
 
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
         del remaining_s

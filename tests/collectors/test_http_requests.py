@@ -58,18 +58,20 @@ def test_request_is_in_flight_until_it_ends() -> None:
     requests = HttpRequests()
     requests.begins()
     requests.begins()
-    requests.ends("GET", "/a", 200, 0.1)
-
+    requests.answered("GET", "/a", 200, 0.1)
     found = values(requests.collect(plenty))
-    assert found["http_requests_in_flight{}"] == 1
+    assert found["http_requests_in_flight{}"] == 2  # what was answered may still be sent
     assert found["http_requests_total{method=GET,endpoint=/a,status=200}"] == 1
+
+    requests.ends()
+
+    assert values(requests.collect(plenty))["http_requests_in_flight{}"] == 1
 
 
 def test_kinds_of_exceptions_are_capped() -> None:
     requests = HttpRequests()
     for number_of_kind in range(EXCEPTIONS_LIMIT + 5):
-        requests.begins()
-        requests.ends("GET", "/a", 500, 0.1, f"Error{number_of_kind}")
+        requests.raised("GET", "/a", f"Error{number_of_kind}")
 
     family = by_name(requests.collect(plenty))["http_request_exceptions_total"]
     assert len(family.samples) == EXCEPTIONS_LIMIT + 1

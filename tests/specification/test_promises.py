@@ -47,7 +47,7 @@ from tests.specification.test_specification import (
     execute,
     run_tests,
 )
-from tests.test_asgi import served
+from tests.asgi.serving import served
 
 pytestmark = pytest.mark.integration
 

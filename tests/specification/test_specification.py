@@ -33,7 +33,7 @@ from tests.servers.postgresql import PASSWORD as POSTGRESQL_PASSWORD
 from tests.servers.postgresql import postgresql
 from tests.servers.redis import PASSWORD as REDIS_PASSWORD
 from tests.servers.redis import redis
-from tests.test_asgi import served
+from tests.asgi.serving import served
 
 pytestmark = pytest.mark.integration
 
