@@ -27,7 +27,12 @@ def _utc(timezone: str, wall_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Alerts that all ``matchers`` match are not told from ``starts_s`` until ``ends_s``; seconds since the epoch."""
+    """Alerts that all ``matchers`` match are not told until ``ends_s``; seconds since the epoch.
+
+    Attributes:
+        starts_s: when it was made, for people. A silence is in force from then on, and a wall clock that is set back
+            to before that changes nothing.
+    """
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -37,7 +42,7 @@ class Silence:
     comment: str = ""
 
     def is_active(self, wall_s: float) -> bool:
-        return self.starts_s <= wall_s < self.ends_s
+        return wall_s < self.ends_s
 
 
 @dataclass(frozen=True, slots=True)

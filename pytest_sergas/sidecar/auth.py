@@ -3,7 +3,9 @@
 A bcrypt check costs some 50 ms of a CPU. So what was verified is remembered, bounded, and what was not is checked on
 one thread beside the event loop, one at a time, with a bounded queue: guessing is slow, and nobody else waits for it.
 What is remembered is the triple of name, hash and digest of the password, compared part by part: joined into
-one text, two triples can be the same (CVE-2022-46146).
+one text, two triples can be the same (CVE-2022-46146). A reload goes on with what is remembered, and with the queue:
+users who were known get in at once, also under a flood of wrong passwords; one whose hash is another one, of the same
+password, is checked whatever waits.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -41,20 +44,34 @@ class _Verified(NamedTuple):
     password_digest: bytes
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What outlives a reload: what was verified, the one used last at the end, and who waits to be checked."""
+
+    verified: OrderedDict[_Verified, None] = field(default_factory=OrderedDict)
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    queued: int = 0
+
+    def knows(self, name: str, password_digest: bytes) -> bool:
+        """Whether the password was right for this name, under whatever hash."""
+        return any((one.name, one.password_digest) == (name, password_digest) for one in self.verified)
+
+
 class Authentication:
     """Knows the users and tokens; without any of them, everybody is welcome.
 
     Args:
         users: name → bcrypt hash.
         tokens: bearer tokens.
+        before: what was in force until now, whose memory this one goes on with.
     """
 
-    def __init__(self, users: Mapping[str, str], tokens: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, users: Mapping[str, str], tokens: tuple[str, ...] = (), before: Authentication | None = None
+    ) -> None:
         self._users = dict(users)
         self._tokens = tuple(_digest(token.encode()) for token in tokens)
-        self._verified: OrderedDict[_Verified, None] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
-        self._queued = 0
+        self._memory: _Memory = before._memory if before else _Memory()  # noqa: SLF001  of this class
 
     @property
     def is_required(self) -> bool:
@@ -86,27 +103,29 @@ class Authentication:
         if not self._users or not colon or len(password) > _PASSWORD_LIMIT_BYTES:
             return Verdict.UNKNOWN
         known = _Verified(user, self._users.get(user, _NOBODY), _digest(password))
-        if known in self._verified:
-            self._verified.move_to_end(known)
+        memory = self._memory
+        if known in memory.verified:
+            memory.verified.move_to_end(known)
             return Verdict.WELCOME
-        if self._queued >= QUEUE_SIZE:
+        if memory.queued >= QUEUE_SIZE and not (user in self._users and memory.knows(user, known.password_digest)):
             return Verdict.BUSY
         return await self._verify(known, password)
 
     async def _verify(self, known: _Verified, password: bytes) -> Verdict:
-        self._queued += 1
+        memory = self._memory
+        memory.queued += 1
         try:
-            async with self._one_at_a_time:
-                if known in self._verified:  # by the one before in the queue
+            async with memory.one_at_a_time:
+                if known in memory.verified:  # by the one before in the queue
                     return Verdict.WELCOME
                 right = await asyncio.to_thread(bcrypt.checkpw, password, known.hash.encode())
         finally:
-            self._queued -= 1
+            memory.queued -= 1
         if not right or known.name not in self._users:
             return Verdict.UNKNOWN
-        self._verified[known] = None
-        if len(self._verified) > CACHE_SIZE:
-            self._verified.popitem(last=False)
+        memory.verified[known] = None
+        if len(memory.verified) > CACHE_SIZE:
+            memory.verified.popitem(last=False)
         return Verdict.WELCOME
 
 

@@ -2,7 +2,8 @@
 
 A client that has begun a request and does not finish it, one that is connected and says nothing, and one that
 does not read its answer each end at a deadline. There is a cap on all connections together: beyond it the one that has
-waited longest for its client makes room, so that clients that hold connections open keep nobody else out.
+waited longest for its client makes room, so that clients that hold connections open keep nobody else out. An answer
+goes out in one piece.
 
     waiting for         how long                    what then
     head of a request   header_timeout              408, closed
@@ -21,6 +22,7 @@ from typing import Any, ClassVar
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.sidecar.foreign import HttpToolsProtocol
+from pytest_sergas.sidecar.gathering import GatheringTransport
 
 HEAD_LIMIT_BYTES = 32 * 1024
 KEEP_ALIVE_S = 75  # longer than any usual scrape interval: a scraper keeps its connection
@@ -110,7 +112,8 @@ class Connection(HttpToolsProtocol):
     # The transport calls these.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        super().connection_made(transport)
+        self._gathering = GatheringTransport(transport, self.loop)
+        super().connection_made(self._gathering)
         if self.shared.admit(self):
             self._wait(self.shared.limits.header_s)
         else:
@@ -127,6 +130,8 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_message and self._loose_bytes > HEAD_LIMIT_BYTES:
             self._refuse_head()
+        elif self._in_message and not self._ended:
+            self._gathering.acknowledge()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -175,6 +180,7 @@ class Connection(HttpToolsProtocol):
     # The response calls this.
 
     def on_response_complete(self) -> None:
+        self._gathering.flush()
         super().on_response_complete()
         # A request that came meanwhile is in progress by now, or has a deadline of its own.
         if self.cycle.response_complete and not self._in_message and not self.transport.is_closing():

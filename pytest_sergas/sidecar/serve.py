@@ -60,12 +60,12 @@ class Loaded:
     def is_authenticated(self) -> bool:
         return bool(self.web.is_authenticated or self.tokens)
 
-    def access(self) -> Access:
-        """Return who may ask."""
+    def access(self, before: Authentication | None = None) -> Access:
+        """Return who may ask; users whom ``before`` knows stay known."""
         serve = self.settings.serve
         external = urlsplit(serve.external_url).hostname
         return Access(
-            Authentication(self.web.users, self.tokens),
+            Authentication(self.web.users, self.tokens, before),
             frozenset({*serve.allowed_hosts, *([external] if external else [])}),
             checks_host=not self.is_authenticated,
             headers=self.web.headers,
@@ -115,12 +115,15 @@ def bind(listen: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         # Never SO_REUSEPORT: that would share the port with whoever has it.
-        return socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno or errno.EINVAL)
         raise SergasError(
             f"sergas: cannot listen on {listen}: {reason}; choose another with --listen ADDRESS:PORT"
         ) from error
+    # Connections inherit it. asyncio sets it for those alone whose socket names its protocol, which this one does not.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def tls_context(web: WebConfig) -> ssl.SSLContext | None:
@@ -218,7 +221,7 @@ class Process:
         if self._context is not None and loaded.web.tls is not None:
             loaded.web.tls.apply(self._context)
         self._connections.limits = _limits(after)
-        self._guard.access = loaded.access()
+        self._guard.access = loaded.access(self._guard.access.authentication)
         self._loaded = loaded
 
     def families(self, now: Now) -> tuple[Family, ...]:

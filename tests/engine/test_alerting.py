@@ -318,6 +318,21 @@ async def test_silence_keeps_quiet_until_it_is_taken_away(path: Path, clock: Clo
     assert [(event.why, event.detail) for event in events if event.event == "not_told"] == [("silenced", "silence s1")]
 
 
+async def test_silence_stays_in_force_when_the_wall_clock_is_set_back(path: Path, clock: Clock) -> None:
+    chat = Receiver()
+    silence = Silence("s1", (read_matcher("alertname=A"),), clock.wall_s, clock.wall_s + 3600)
+    async with alerting(path, planned(chat), clock) as running:
+        await running.silence(silence)
+        clock.wall_s -= 86_400
+        await running.took_place([found(clock(), "A", "B")])
+        await chat.until(1)
+        assert value(running, clock, "sergas_silences") == 1
+    async with alerting(path, planned(chat), clock) as running:  # and after a restart
+        assert running.muted(running.alerts()[0], clock()) == "silence s1"
+
+    assert chat.told() == ["B fires"]
+
+
 async def test_maintenance_window_keeps_quiet(clock: Clock) -> None:
     chat = Receiver()
     always = Window("always", (read_matcher("alertname=A"),), DAYS, 0.0, 0.0, "Europe/Berlin")

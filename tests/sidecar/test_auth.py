@@ -7,6 +7,7 @@ import base64
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -204,6 +205,37 @@ def test_guesses_wait_in_a_bounded_queue_and_keep_nobody_else_out(counted: list[
 
     assert verdicts == [Verdict.UNKNOWN] * QUEUE_SIZE + [Verdict.BUSY] * 5 + [Verdict.WELCOME]
     assert len(counted) == 1 + QUEUE_SIZE
+
+
+def test_known_users_get_in_after_a_reload_under_a_flood_of_wrong_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one whose password has another hash now; not one whose password is another one, nor one who is gone."""
+    other_hash = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    new_password = bcrypt.hashpw(b"new", bcrypt.gensalt(4)).decode()
+    before = Authentication(dict.fromkeys(("ci", "rehashed", "changed", "gone"), HASH))
+    assert {check(before, basic(user, PASSWORD)) for user in ("ci", "rehashed", "changed", "gone")} == {Verdict.WELCOME}
+    after = Authentication({"ci": HASH, "rehashed": other_hash, "changed": new_password}, before=before)
+    real, flood_goes_on = bcrypt.checkpw, threading.Event()
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *asked: flood_goes_on.wait(60) and real(*asked))
+
+    async def flooded() -> dict[str, Verdict]:
+        guesses = [before.check(basic("ci", f"guess {number}").encode()) for number in range(QUEUE_SIZE)]
+        flood = asyncio.gather(*guesses)  # its queue is the new one's queue
+        await asyncio.sleep(0)
+        found = {"ci": await after.check(basic("ci", PASSWORD).encode())}
+        waiting = asyncio.create_task(after.check(basic("rehashed", PASSWORD).encode()))
+        for user, password in (("changed", "new"), ("rehashed", "wrong"), ("gone", PASSWORD)):
+            found[f"{user}, {password}"] = await after.check(basic(user, password).encode())
+        flood_goes_on.set()
+        return {**found, "rehashed": await waiting, "flood": max(await flood, key=str)}
+
+    assert asyncio.run(flooded()) == {
+        "ci": Verdict.WELCOME,
+        "rehashed": Verdict.WELCOME,
+        "changed, new": Verdict.BUSY,
+        "rehashed, wrong": Verdict.BUSY,
+        "gone, correct horse": Verdict.BUSY,
+        "flood": Verdict.UNKNOWN,
+    }
 
 
 def test_busy_is_answered_with_429(tmp_path: Path) -> None:
