@@ -28,7 +28,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -115,13 +115,6 @@ class _Clock:
 _EPOCH_S = time.time() - _Clock.elapsed_s()
 
 
-class _Owner(NamedTuple):
-    """A module or class of the standard library, and its attributes as they were."""
-
-    object: Any
-    attributes: Mapping[str, Any]
-
-
 # What runs after the tests, ours and what it calls, as far as pytest has loaded it. What is loaded later, with the
 # first publisher that wants it, is then as it was written.
 _MODULES = (
@@ -141,20 +134,14 @@ _CLASSES: tuple[type, ...] = (
 )
 
 
-def _owners() -> tuple[_Owner, ...]:
+def _owners() -> tuple[tuple[ModuleType | type, Mapping[str, Any]], ...]:
+    # Modules and classes of the standard library, and their attributes as they were.
     found: list[ModuleType | type] = [sys.modules[name] for name in _MODULES if name in sys.modules]
-    return tuple([_Owner(owner, dict(vars(owner))) for owner in (*found, *_CLASSES)])
+    return tuple([(owner, dict(vars(owner))) for owner in (*found, *_CLASSES)])
 
 
 _OWNERS = _owners()
 _MISSING = object()
-
-
-class _Change(NamedTuple):
-    owner: Any
-    name: str
-    ours: Any
-    theirs: Any
 
 
 @contextmanager
@@ -166,8 +153,8 @@ def unpatched() -> Generator[None]:
     """
     changes = _changes()
     path, limit = sys.path, sys.getrecursionlimit()
-    for change in changes:
-        setattr(change.owner, change.name, change.ours)
+    for owner, name, ours, _ in changes:
+        setattr(owner, name, ours)
     sys.path = list(_PATH) if set(_PATH) - set(path) else path
     sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
     try:
@@ -175,21 +162,22 @@ def unpatched() -> Generator[None]:
     finally:
         sys.setrecursionlimit(limit)
         sys.path = path
-        for change in reversed(changes):
-            if change.theirs is _MISSING:
-                delattr(change.owner, change.name)
+        for owner, name, _, theirs in reversed(changes):
+            if theirs is _MISSING:
+                delattr(owner, name)
             else:
-                setattr(change.owner, change.name, change.theirs)
+                setattr(owner, name, theirs)
 
 
-def _changes() -> list[_Change]:
+def _changes() -> list[tuple[ModuleType | type, str, Any, Any]]:
+    # owner, name, ours, theirs; no class of tuples, which every run would have to make
     changes = []
     for owner, attributes in _OWNERS:
         now = owner.__dict__
         for name, ours in attributes.items():
             theirs = now.get(name, _MISSING)
             if theirs is not ours and (name in _CALLED or not name.startswith("__")):
-                changes.append(_Change(owner, name, ours, theirs))
+                changes.append((owner, name, ours, theirs))
     return changes
 
 

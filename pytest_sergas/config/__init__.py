@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_sergas.config.file import PYPROJECT as PYPROJECT
 from pytest_sergas.config.file import SERGAS_TOML as SERGAS_TOML
@@ -43,6 +43,7 @@ from pytest_sergas.config.runs import Settings as Settings
 from pytest_sergas.config.runs import TypeSettings as TypeSettings
 from pytest_sergas.config.section import DEFAULT as DEFAULT
 from pytest_sergas.config.section import Given, Reading, Section, Top, Use, read
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.errors import ConfigurationError, gathered
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ TOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _BY_VARIABLE = ("slack", "webhook", "email")
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Judged:
     """What is judged beside names and types.
 
     Attributes:

@@ -115,7 +115,7 @@ def _parse(path: Path, faults: list[str]) -> dict[str, Any] | None:
         return {}
     try:
         # A byte order mark, as some editors write it, is not part of the text.
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except OSError as error:
         faults.append(f"{path.name}: cannot be read: {error.strerror}")
         return {}

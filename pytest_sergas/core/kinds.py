@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
+
+from pytest_sergas.core.frozen import dataclass
 
 Kind = Callable[[object], Any]
 
@@ -26,7 +28,8 @@ class NotAllowed(ValueError):
     """A value is not of its kind; the text says what is allowed."""
 
 
-class Wrong(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wrong:
     """An entry inside a table that cannot be used.
 
     Attributes:
@@ -112,17 +115,21 @@ def boolean(value: object) -> bool:
 
 def text(value: object) -> str:
     """Text on one line that is not empty, of at most `TEXT_LIMIT` characters."""
-    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_LIMIT or re.search(_CONTROL, value):
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT_LIMIT or _has_control(value):
         raise NotAllowed(f"allowed: text on one line, not empty, of at most {TEXT_LIMIT} characters")
     return value
 
 
+def _has_control(value: str) -> bool:
+    # What is printable has none: the pattern need not be compiled in most runs.
+    return not value.isprintable() and re.search(_CONTROL, value) is not None
+
+
 def pattern(regex: str, allowed: str) -> Kind:
     """Text of which the whole matches ``regex``."""
-    compiled = re.compile(regex)
 
     def read(value: object) -> str:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(regex, value):
             raise NotAllowed(f"allowed: {allowed}")
         return value
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_sergas.core import kinds
 from pytest_sergas.core.budgets import ATTEMPTS, Budgets, numbers
@@ -46,7 +46,8 @@ class Source(StrEnum):
         return self in {Source.ENGINE_MARKER, Source.COMMAND_LINE, Source.ENGINE_INI}
 
 
-class Keyword(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Keyword:
     """A setting of a type.
 
     Attributes:
@@ -126,7 +127,8 @@ BUILT_IN: Mapping[TestType, Mapping[str, Any]] = MappingProxyType(
 Layer = tuple[Source, Mapping[str, Any]]
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Choice:
     """A value, and the place that decided on it."""
 
     value: Any

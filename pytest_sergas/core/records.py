@@ -241,7 +241,8 @@ class Environment:
     machine: str = ""
 
 
-class Refusal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """Why a run fails although its tests alone would not make it fail.
 
     Attributes:

@@ -22,7 +22,6 @@ import pytest
 
 from pytest_sergas.core.budgets import Budgets
 from pytest_sergas.core.measurement import PACE, Measurement, at_best_pace
-from pytest_sergas.core.rounds import per_round
 from pytest_sergas.own import Own
 from pytest_sergas.plugin.budgets import BudgetExceeded, Judging
 from pytest_sergas.plugin.timers import FIRED, check, check_call, mark
@@ -225,12 +224,15 @@ def _at_best_pace(taken: Taken, slowness: float) -> Taken:
 
 
 def _of_one_round(item: pytest.Item, taken: Taken) -> Taken:
+    # Few tests measure rounds.
+    from pytest_sergas.core.rounds import per_round
     from pytest_sergas.plugin.benchmark import median_s
 
     median = median_s(item)
     if median is None:
         return taken
     one = per_round(Measurement(*taken), median)
+
     of_one = (one.method, one.wall_s, one.undisturbed_s, one.cpu_s, one.children_cpu_s, one.peak_memory_bytes)
     return of_one if one.paced_s is None else (*of_one, one.paced_s)
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import NamedTuple
 
+from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.records import RunRecord
 from pytest_sergas.core.text import one_line
 from pytest_sergas.errors import ConfigurationError, PublishError
@@ -26,7 +26,8 @@ _SPARE_SHARE = 0.1
 _SPARE_S = 0.25
 
 
-class Sent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sent:
     """What became of one publisher: a publication, or the reason why there is none."""
 
     name: str

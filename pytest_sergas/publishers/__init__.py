@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from pytest_sergas.config import Settings
 from pytest_sergas.core.frozen import dataclass
@@ -20,7 +20,8 @@ GROUP = "pytest_sergas.publishers"
 Style = Literal["", "bold", "red", "green", "yellow"]
 
 
-class Segment(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Segment:
     """A piece of a line; the style is dropped where colour is off."""
 
     text: str
