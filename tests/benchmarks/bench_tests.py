@@ -1,4 +1,4 @@
-"""What types, timeouts, records and a CTRF file cost together, on 5,000 tests that do nothing."""
+"""What everything that is on by default, measuring included, and a CTRF file cost: 5,000 tests that do nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_suite(tmp_path_factory.mktemp("benchmark") / "suite", tests=TESTS, modules=50)
 
 
-def test_instructions_are_at_most_1_06_of_a_timeout_alone(suite: Path) -> None:
+def test_instructions_are_at_most_1_11_of_a_timeout_alone(suite: Path) -> None:
     alone = instructions(suite, *TIMEOUT_ALONE)
     ours = instructions(suite, *OURS)
 
@@ -45,16 +45,16 @@ def test_instructions_are_at_most_1_06_of_a_timeout_alone(suite: Path) -> None:
         f"{TESTS} trivial tests, instructions of the whole process",
         ("", "millions", "ratio", "bound"),
         ("pytest --timeout=60", f"{alone / 1e6:.0f}", "", ""),
-        ("types, timeouts, records, CTRF", f"{ours / 1e6:.0f}", f"{ratio:.3f}", "1.06"),
+        ("everything, CTRF", f"{ours / 1e6:.0f}", f"{ratio:.3f}", "1.11"),
     )
-    assert ratio <= 1.06
+    assert ratio <= 1.11
 
 
-def test_time_is_at_most_1_10_of_a_timeout_alone(suite: Path) -> None:
-    ratio = compare(suite, ("pytest --timeout=60", TIMEOUT_ALONE), ("types, timeouts, records, CTRF", OURS), "1.10")
+def test_time_is_at_most_1_12_of_a_timeout_alone(suite: Path) -> None:
+    ratio = compare(suite, ("pytest --timeout=60", TIMEOUT_ALONE), ("everything, CTRF", OURS), "1.12")
 
     assert_all_recorded(suite / "run.json")
-    assert ratio <= 1.10
+    assert ratio <= 1.12
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,8 @@ _CONFIGURATION = """\
 markers = unit
 asyncio_default_fixture_loop_scope = function
 """
-# Under valgrind everything takes fifty times as long, and the deadline would cut off what is to be measured. What
-# measuring costs has a bound of its own: bench_budgets.py.
-_SERGAS = "publish_deadline = 600\nmeasure = false\n"
+# Under valgrind everything takes fifty times as long, and the deadline would cut off what is to be measured.
+_SERGAS = "publish_deadline = 600\n"
 
 
 @dataclass(frozen=True, slots=True)

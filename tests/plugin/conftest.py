@@ -35,7 +35,8 @@ class Ran:
 
 
 # What only our own tests need would take most of the time of every inner run, and of each of its workers.
-OURS_ALONE = tuple(word for name in ("schemathesis", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}"))
+_THEIRS = ("schemathesis", "hypothesispytest", "anyio", "fakefs", "time_machine")
+OURS_ALONE = tuple(word for name in _THEIRS for word in ("-p", f"no:{name}"))
 
 Run = Callable[..., Ran]
 

@@ -216,7 +216,7 @@ def test_a_faked_file_system_changes_no_record(pytester: pytest.Pytester, run: R
         """
     )
 
-    ran = run(*workers, "-p", "no:pyfakefs")
+    ran = run(*workers, "-p", "pyfakefs.pytest_plugin")
 
     assert ran.result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
     assert ran.outcomes["test_writes"] == "passed"
