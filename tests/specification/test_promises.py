@@ -26,6 +26,7 @@ from pytest_sergas import (
     TestSuite,
     TestType,
 )
+from tests.asgi.serving import served
 from tests.servers.gateways import Answer, Answering, answering
 from tests.servers.postgresql import postgresql
 from tests.specification.test_specification import (
@@ -47,7 +48,6 @@ from tests.specification.test_specification import (
     execute,
     run_tests,
 )
-from tests.asgi.serving import served
 
 pytestmark = pytest.mark.integration
 

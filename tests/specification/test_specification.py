@@ -29,11 +29,11 @@ import pytest
 
 import pytest_sergas
 from pytest_sergas.core.health import CheckResult
+from tests.asgi.serving import served
 from tests.servers.postgresql import PASSWORD as POSTGRESQL_PASSWORD
 from tests.servers.postgresql import postgresql
 from tests.servers.redis import PASSWORD as REDIS_PASSWORD
 from tests.servers.redis import redis
-from tests.asgi.serving import served
 
 pytestmark = pytest.mark.integration
 
