@@ -29,8 +29,10 @@ from typing import Any
 
 from pytest_sergas.core import kinds
 from pytest_sergas.core.metrics import Family
+from pytest_sergas.core.text import one_line
 
 OVERALL = "overall_system"
+CAUSE_LIMIT = 300  # letters of the cause of a change
 
 # Windows over which uptime is told, in seconds.
 WINDOWS_S: Mapping[str, float] = MappingProxyType(
@@ -66,6 +68,7 @@ class CheckResult:
         details: values for JSON.
         figures: what the check measured on the way, as metrics without the label of the check.
         duration_s: how long the check took, in seconds.
+        due_to: the other component that its status is put down to, or "".
     """
 
     component: str
@@ -74,6 +77,7 @@ class CheckResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     figures: tuple[Family, ...] = ()
     duration_s: float = 0.0
+    due_to: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the documented JSON: status, component, message, details."""
@@ -166,10 +170,9 @@ def _cause(component: Component, dependencies: Sequence[_Cause]) -> _Cause:
 def _reported(component: Component, cause: _Cause) -> CheckResult:
     name, latest, status = component.name, component.latest, component.status
     if cause.dead not in {"", name}:
-        text = f"depends on {cause.dead}, which is unhealthy"
-        return _unknown(component, text)
+        return _unknown(component, cause.dead, f"depends on {cause.dead}, which is unhealthy")
     if status is not HealthStatus.HEALTHY and cause.suspected not in {"", name}:
-        return _unknown(component, f"depends on {cause.suspected}, whose latest check failed")
+        return _unknown(component, cause.suspected, f"depends on {cause.suspected}, whose latest check failed")
     if latest is None:
         return CheckResult(name, status, "not checked yet")
     if latest.status is status:
@@ -181,9 +184,9 @@ def _reported(component: Component, cause: _Cause) -> CheckResult:
     )
 
 
-def _unknown(component: Component, text: str) -> CheckResult:
+def _unknown(component: Component, due_to: str, text: str) -> CheckResult:
     duration_s = component.latest.duration_s if component.latest else 0.0
-    return CheckResult(component.name, HealthStatus.UNKNOWN, text, duration_s=duration_s)
+    return CheckResult(component.name, HealthStatus.UNKNOWN, text, duration_s=duration_s, due_to=due_to)
 
 
 def _streak(component: Component) -> int:
@@ -243,27 +246,60 @@ def dependency_faults(depends_on: Mapping[str, Sequence[str]]) -> tuple[str, ...
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time during which a component had one status; seconds since the epoch."""
+    """A stretch of time during which a component had one status; seconds since the epoch.
+
+    Attributes:
+        cause: what was reported when it began, in words.
+        due_to: the other component that the status was put down to then, or "".
+    """
 
     status: HealthStatus
     from_s: float
     until_s: float
+    cause: str = ""
+    due_to: str = ""
 
 
-def record(last: Span | None, status: HealthStatus, at_s: float, max_gap_s: float) -> tuple[Span, ...]:
-    """Return what takes the place of the ``last`` span now that ``status`` is seen at ``at_s``.
+def record(last: Span | None, seen: CheckResult, at_s: float, max_gap_s: float) -> tuple[Span, ...]:
+    """Return what takes the place of the ``last`` span now that ``seen`` is reported at ``at_s``.
 
     Args:
         last: the newest span, which ends at ``at_s`` or before.
         max_gap_s: after a longer silence nobody knows what was in between, and it counts as nothing.
     """
-    new = Span(status, at_s, at_s)
+    new = Span(seen.status, at_s, at_s, one_line(seen.message, CAUSE_LIMIT), seen.due_to)
     if last is None:
         return (new,)
     if at_s - last.until_s > max_gap_s:
         return (last, new)
     prolonged = replace(last, until_s=at_s)
-    return (prolonged,) if status is last.status else (prolonged, new)
+    return (prolonged,) if seen.status is last.status else (prolonged, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The beginning of ``span``.
+
+    Attributes:
+        before: the status until then; None where nothing was known.
+        unobserved_s: for how long nobody had looked, in seconds.
+    """
+
+    span: Span
+    before: HealthStatus | None
+    unobserved_s: float
+
+
+def changes(spans: Sequence[Span]) -> list[Change]:
+    """Return what began each of ``spans``, in the order of time; the end of a time in which nobody looked is one."""
+    found = []
+    earlier: Span | None = None
+    for span in spans:
+        unobserved_s = span.from_s - earlier.until_s if earlier is not None else 0.0
+        before = earlier.status if earlier is not None and unobserved_s <= 0 else None
+        found.append(Change(span, before, max(unobserved_s, 0.0)))
+        earlier = span
+    return found
 
 
 def cut(spans: Sequence[Span], now_s: float) -> list[Span]:

@@ -43,6 +43,9 @@ MACHINE = "SystemHealthCheck"  # as in the specification's status
 MACHINE_FAILURES = 4
 _NEVER_S = float("inf")
 
+# Of the table of stretches: name, status, from, until, cause, due to.
+_Row = tuple[str, str, float, float, str, str]
+
 HELP: Mapping[str, tuple[FamilyType, str]] = MappingProxyType(
     {
         "sergas_check_up": ("gauge", "1 for healthy and degraded, 0 for unhealthy; nothing for unknown."),
@@ -138,13 +141,13 @@ class _Watched:
     def tasks(self) -> list[asyncio.Task[None]]:
         return [task for task in (self.watching, self.under_way) if task is not None]
 
-    def remember(self, status: HealthStatus, now_s: float) -> None:
+    def remember(self, reported: CheckResult, now_s: float) -> None:
         """Add what is reported now to the history."""
         if self.spans and self.spans[-1].until_s > now_s:  # the clock was set back
             self.spans = health.cut(self.spans, now_s)
             self.unsaved_s = min(self.unsaved_s, now_s, *(span.from_s for span in self.spans[-1:]))
         last = self.spans.pop() if self.spans else None
-        added = health.record(last, status, now_s, self.planned.max_gap_s)
+        added = health.record(last, reported, now_s, self.planned.max_gap_s)
         self.spans += added
         if added[0] != last:
             self.unsaved_s = min(self.unsaved_s, added[0].from_s)
@@ -226,9 +229,9 @@ class Checking:
         Raises:
             StoreError: the history cannot be read.
         """
-        for name, status, from_s, until_s in await self._store.read(_load):
+        for name, status, from_s, until_s, cause, due_to in await self._store.read(_load):
             if (watched := self._watched.get(name)) is not None:
-                watched.spans.append(Span(HealthStatus(status), from_s, until_s))
+                watched.spans.append(Span(HealthStatus(status), from_s, until_s, cause, due_to))
         self._saver = asyncio.create_task(self._save_for_ever(), name="save the history of health")
         for watched in self._watched.values():
             self._watch(watched)
@@ -354,7 +357,7 @@ class Checking:
             one, earlier = self._watched[name], before.get(name)
             changed = earlier is None or earlier.status is not reported.status
             if one.component.latest is not None and (one is watched or changed):
-                one.remember(reported.status, now_s)
+                one.remember(reported, now_s)
             if one.component.latest is not None and changed:
                 _log(reported)
                 self._changed.set()
@@ -426,15 +429,15 @@ def _log(result: CheckResult) -> None:
     LOG.log(level, "%s is %s: %s", result.component, result.status.value, result.message)
 
 
-def _load(connection: sqlite3.Connection) -> list[tuple[str, str, float, float]]:
-    query = "SELECT name, status, from_s, until_s FROM health_spans ORDER BY name, from_s"
+def _load(connection: sqlite3.Connection) -> list[_Row]:
+    query = "SELECT name, status, from_s, until_s, cause, due_to FROM health_spans ORDER BY name, from_s"
     return connection.execute(query).fetchall()
 
 
-def _rows(name: str, watched: _Watched) -> list[tuple[str, str, float, float]]:
+def _rows(name: str, watched: _Watched) -> list[_Row]:
     """Return the stretches that are not in the store yet."""
     return [
-        (name, span.status.value, span.from_s, span.until_s)
+        (name, span.status.value, span.from_s, span.until_s, span.cause, span.due_to)
         for span in watched.spans
         if span.from_s >= watched.unsaved_s
     ]
@@ -442,12 +445,12 @@ def _rows(name: str, watched: _Watched) -> list[tuple[str, str, float, float]]:
 
 def _write(
     connection: sqlite3.Connection,
-    rows: Mapping[str, tuple[float, list[tuple[str, str, float, float]]]],
+    rows: Mapping[str, tuple[float, list[_Row]]],
     oldest_s: float,
 ) -> None:
     for name, (unsaved_s, spans) in rows.items():
         connection.execute("DELETE FROM health_spans WHERE name = ? AND from_s >= ?", (name, unsaved_s))
-        connection.executemany("INSERT OR REPLACE INTO health_spans VALUES (?, ?, ?, ?)", spans)
+        connection.executemany("INSERT OR REPLACE INTO health_spans VALUES (?, ?, ?, ?, ?, ?)", spans)
         # The newest HISTORY_SPANS stay.
         connection.execute(
             "DELETE FROM health_spans WHERE name = ? AND from_s < (SELECT from_s FROM health_spans WHERE name = ? "

@@ -151,6 +151,14 @@ MIGRATIONS: tuple[tuple[int, tuple[Step, ...]], ...] = (
         ),
     ),
     (6, (known_by_alert.migrate,)),
+    (
+        7,
+        (
+            # What was reported when a stretch began, and the other component that it was put down to.
+            "ALTER TABLE health_spans ADD COLUMN cause TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE health_spans ADD COLUMN due_to TEXT NOT NULL DEFAULT ''",
+        ),
+    ),
 )
 LATEST = MIGRATIONS[-1][0]
 

@@ -1,21 +1,25 @@
-"""Health over HTTP: the documented ``/health``, and the probes that an orchestrator asks.
+"""Health over HTTP: the documented ``/health``, what it was, and the probes that an orchestrator asks.
 
-/health       how everything is, from the last results: 200 for healthy and degraded, 503 for unhealthy
-/-/healthy    the loop runs; nothing outside is asked, because a dead database is no reason to restart this
-/-/ready      the store is open and its writer is alive; 503 with the reason otherwise
+/health              how everything is, from the last results: 200 for healthy and degraded, 503 for unhealthy
+/api/health/history  what changed and why, the latest first
+/-/healthy           the loop runs; nothing outside is asked, because a dead database is no reason to restart this
+/-/ready             the store is open and its writer is alive; 503 with the reason otherwise
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pytest_sergas.core.health import HealthStatus
+from pytest_sergas.core.health import Change, HealthStatus, changes
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.gateway import INSTANCE
+from pytest_sergas.sidecar.answers import QueryError, answer, moment, refuse, text, whole
+
+CHANGES_LIMIT = 1_000
 
 # A proxy that kept an answer would show a state that has passed.
 _FRESH = {"Cache-Control": "no-store"}
@@ -43,6 +47,20 @@ def routes(engine: Parts) -> list[Route]:
         status = 503 if result.status is HealthStatus.UNHEALTHY else 200
         return JSONResponse(result.to_dict(), status, _FRESH)
 
+    async def history(request: Request) -> Response:
+        try:
+            limit, asked = whole(request, "limit", 100, CHANGES_LIMIT), text(request, "component")
+        except QueryError as error:
+            return refuse(400, str(error))
+        known = engine.checking.history()
+        if asked and asked not in known:
+            return refuse(404, f"component: nothing of that name is checked; checked: {', '.join(known) or 'nothing'}")
+        found = [
+            (name, change) for name, spans in known.items() if asked in {"", name} for change in changes(spans)[-limit:]
+        ]
+        found.sort(key=lambda pair: pair[1].span.from_s, reverse=True)
+        return answer({"changes": [change_document(name, change) for name, change in found[:limit]]})
+
     async def healthy(request: Request) -> Response:
         del request
         return PlainTextResponse("OK", headers={**_FRESH, INSTANCE: engine.id})
@@ -53,4 +71,24 @@ def routes(engine: Parts) -> list[Route]:
             return PlainTextResponse("the store takes no writes; the log says why\n", 503, _FRESH)
         return PlainTextResponse("OK", headers=_FRESH)
 
-    return [Route("/health", overall), Route("/-/healthy", healthy), Route("/-/ready", ready)]
+    return [
+        Route("/health", overall),
+        Route("/api/health/history", history),
+        Route("/-/healthy", healthy),
+        Route("/-/ready", ready),
+    ]
+
+
+def change_document(component: str, change: Change) -> dict[str, Any]:
+    """Return a change of a component's status for JSON."""
+    span = change.span
+    return {
+        "component": component,
+        "at": moment(span.from_s),
+        "status": span.status.value,
+        "before": change.before.value if change.before is not None else None,
+        "cause": span.cause,
+        "due_to": span.due_to,
+        "until": moment(span.until_s),
+        "unobserved_seconds": change.unobserved_s,
+    }

@@ -17,6 +17,7 @@ from pytest_sergas.sidecar import mounted
 from pytest_sergas.sidecar.alerts import HISTORY_LIMIT, MATCHERS_LIMIT, TRENDS_DAYS
 from pytest_sergas.sidecar.alerts import TEXT_LIMIT as SILENCE_TEXT_LIMIT
 from pytest_sergas.sidecar.answers import answer
+from pytest_sergas.sidecar.health import CHANGES_LIMIT
 from pytest_sergas.sidecar.runs import RUNS_LIMIT, TESTS_RUNS_LIMIT
 from pytest_sergas.version import VERSION
 
@@ -55,6 +56,7 @@ def document(base: str = "") -> dict[str, Any]:
             "/api/silences": {"get": _get("The silences, the one that ends last first", _SILENCES), "post": _silence()},
             "/api/silences/{silence_id}": {"delete": _unsilence()},
             "/api/rules": {"get": _get("The rules in force, and how each of them is", _RULES)},
+            "/api/health/history": {"get": _changes()},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
             "/health": {"get": _health()},
@@ -133,7 +135,20 @@ _TEST = _object(
 )
 _TESTS = _object({"tests": _list(_TEST)})
 _DURATIONS = _object({"durations": {"type": "object", "additionalProperties": NUMBER}})
-_COMPONENT = _object({"status": {"enum": ["healthy", "degraded", "unhealthy", "unknown"]}, "message": TEXT})
+_HEALTH_STATUS: Schema = {"enum": ["healthy", "degraded", "unhealthy", "unknown"]}
+_COMPONENT = _object({"status": _HEALTH_STATUS, "message": TEXT})
+_CHANGE = _object(
+    {
+        "component": TEXT,
+        "at": MOMENT,
+        "status": _HEALTH_STATUS,
+        "before": {"anyOf": [_HEALTH_STATUS, {"type": "null"}]},
+        "cause": TEXT,
+        "due_to": TEXT,
+        "until": MOMENT,
+        "unobserved_seconds": NUMBER,
+    }
+)
 _HEALTH_COUNTS = ("total_checks", "healthy_checks", "degraded_checks", "unhealthy_checks")
 _HEALTH = _object(
     {
@@ -286,6 +301,15 @@ def _one() -> Schema:
             "404": _refusal("No such run is kept"),
         },
     }
+
+
+def _changes() -> Schema:
+    limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": CHANGES_LIMIT})
+    component = _query("component", {"type": "string", "maxLength": 200})
+    text = "What changed in the health of components and why, the latest first"
+    found = _get(text, _object({"changes": _list(_CHANGE)}), [limit, component])
+    found["responses"]["404"] = _refusal("Nothing of that name is checked")
+    return found
 
 
 def _add() -> Schema:

@@ -15,6 +15,7 @@ from pytest_sergas.core.health import (
     HealthStatus,
     Span,
     Thresholds,
+    changes,
     cut,
     dependency_faults,
     overall,
@@ -130,7 +131,9 @@ def test_success_that_does_not_count_yet_is_told_with_how_many_there_are() -> No
 def test_what_depends_on_a_dead_component_is_unknown(own: HealthStatus) -> None:
     reported = report([seen("shop", own, depends_on=["db"]), seen("db", UNHEALTHY)])
 
-    assert reported["shop"] == CheckResult("shop", UNKNOWN, "depends on db, which is unhealthy", duration_s=0.5)
+    assert reported["shop"] == CheckResult(
+        "shop", UNKNOWN, "depends on db, which is unhealthy", duration_s=0.5, due_to="db"
+    )
     assert reported["db"].status is UNHEALTHY
 
 
@@ -289,7 +292,7 @@ def history(*observed: tuple[float, HealthStatus], max_gap_s: float = 60.0) -> l
     spans: list[Span] = []
     for at_s, status in observed:
         last = spans.pop() if spans else None
-        spans += record(last, status, at_s, max_gap_s)
+        spans += record(last, CheckResult("db", status, ""), at_s, max_gap_s)
     return spans
 
 
@@ -303,6 +306,21 @@ def test_status_holds_until_the_next_one_is_seen() -> None:
 
 def test_after_a_long_silence_a_new_span_begins() -> None:
     assert history((0, HEALTHY), (30, HEALTHY), (91, HEALTHY)) == [Span(HEALTHY, 0, 30), Span(HEALTHY, 91, 91)]
+
+
+def test_change_has_the_cause_that_was_reported_when_it_began() -> None:
+    refused = CheckResult("shop", UNHEALTHY, "refused\nby \x1b[31mthe host")
+    other = CheckResult("shop", UNHEALTHY, "no answer")
+    blamed = CheckResult("shop", UNKNOWN, "depends on db, which is unhealthy", due_to="db")
+    back = CheckResult("shop", UNKNOWN, "x" * 1_000)
+    spans: list[Span] = []
+    for at_s, reported in ((0, refused), (30, other), (60, blamed), (1_000, back)):
+        spans += record(spans.pop() if spans else None, reported, at_s, 60)
+
+    began = [(one.span.from_s, one.before, one.unobserved_s, one.span.due_to) for one in changes(spans)]
+    assert began == [(0, None, 0, ""), (60, UNHEALTHY, 0, "db"), (1_000, None, 940, "")]
+    assert [span.cause for span in spans[:2]] == ["refused by the host", "depends on db, which is unhealthy"]
+    assert len(spans[2].cause) == 300
 
 
 def test_clock_that_was_set_back_cuts_off_what_has_not_been_lived_through() -> None:

@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from pytest_sergas.config.groups import GroupSettings
+from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.checking import Checking, Planned
@@ -146,6 +147,44 @@ async def test_closed_store_is_alive(store: Store) -> None:
     await store.close()
 
     assert (await get("/-/healthy", store)).status_code == 200
+
+
+async def test_history_says_what_changed_and_why_also_after_a_restart(tmp_path: Path) -> None:
+    database = Told("database", HEALTHY)
+    shop = Told("shop", HEALTHY)
+    for check in (database, shop):
+        check.go_on.set()
+    plan = [Planned(database), Planned(shop, depends_on=("database",))]
+    opened = await Store.open(tmp_path / "sergas.db", GroupSettings())
+    checking = Checking(plan, opened, clock.read)
+    await checking.check_all()
+    down = Told("database", UNHEALTHY, database.go_on), Told("shop", UNHEALTHY, shop.go_on)
+    checking.follow([Planned(down[0]), Planned(down[1], depends_on=("database",))])
+    await checking.check_all()
+    await checking.stop()
+
+    again = Checking(plan, opened, lambda: Now(0.0, clock.read().wall_s + 100_000))
+    await again.start()
+    await again.asked()
+    app = Starlette(routes=routes(Parts(again, opened)))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        found = (await client.get("/api/health/history?component=shop")).json()["changes"]
+        newest = (await client.get("/api/health/history?limit=1")).json()["changes"]
+        refused = [await client.get(f"/api/health/history?{query}") for query in ("limit=0", "component=shopp")]
+    await again.stop()
+    await opened.close()
+
+    assert [(one["status"], one["before"], one["cause"], one["due_to"]) for one in found] == [
+        ("healthy", None, "as told", ""),
+        ("unknown", "healthy", "depends on database, which is unhealthy", "database"),
+        ("healthy", None, "as told", ""),
+    ]
+    assert 100_000 <= found[0]["unobserved_seconds"] < 100_060
+    assert len(newest) == 1
+    assert [(one.status_code, one.json()["error"]) for one in refused] == [
+        (400, "limit: allowed: one whole number from 1 to 1000"),
+        (404, "component: nothing of that name is checked; checked: database, shop"),
+    ]
 
 
 # The whole sidecar
