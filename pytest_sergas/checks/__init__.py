@@ -38,11 +38,11 @@ class Context:
 class Check(Protocol):
     """One thing that is checked.
 
-    `run` blocks. It is called on a thread of its own, never twice at the same time, and not always on the
-    same thread. It has ``timeout_s`` seconds for everything, name look-up included; who is not back half a
-    second later is abandoned: the result says so, what comes later is dropped, and `run` is not called
-    again until the abandoned call has ended. What fails is a result, not an exception; an exception counts
-    as unhealthy.
+    `run` blocks. It is called on a thread of its own, not always the same. It has ``timeout_s`` seconds for
+    everything, name look-up included; who is not back half a second later is abandoned: the result says so,
+    what comes later is dropped, and `run` is called again when it is due, while the abandoned call may still go
+    on. Only then do two calls overlap; when `HANGING_LIMIT` of them hang, no further one is made. What fails is a
+    result, not an exception; an exception counts as unhealthy.
 
     A check keeps nothing open between two runs: what `run` opens it closes before it returns. So there is
     nothing to close in the end, and a check that is no longer wanted is simply not run again.

@@ -1,7 +1,8 @@
 """What an HTTP address answers: status, text, a value in JSON, and how long its certificate is valid.
 
-Redirects are not followed unless one says so, and nothing of the environment is used (no proxy, no .netrc):
-what is asked is what the configuration names. httpx2 comes from the extra ``sidecar``.
+One deadline holds for all of it, however slowly the answer comes. Redirects are not followed unless one says so, and
+nothing of the environment is used (no proxy, no .netrc): what is asked is what the configuration names. httpx2 comes
+from the extra ``sidecar``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_sergas.checks import Context
+from pytest_sergas.checks.deadline import ended_within, reason
 from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
@@ -94,22 +96,26 @@ class HttpCheck:
     def run(self, timeout_s: float) -> CheckResult:
         import httpx2
 
-        deadline_s = time.monotonic() + timeout_s
         place = _place(self.url)
         try:
-            with (
-                self._client(timeout_s) as client,
-                client.stream(self.method, self.url, headers=self._own_headers()) as answer,
-            ):
-                days_left = _days_left(answer)  # the connection may be gone when the body has been read
-                body = _read(answer, deadline_s)
-        except (httpx2.TimeoutException, TimeoutError):
+            answer, body, days_left = ended_within(timeout_s, self._ask)
+        except TimeoutError:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no answer within {timeout_s:g} s")
+        except httpx2.ConnectError as error:
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {reason(error)}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {error or type(error).__name__}")
         return self._judge(place, answer, body, days_left)
 
-    def _client(self, timeout_s: float) -> httpx2.Client:
+    async def _ask(self) -> tuple[httpx2.Response, bytes, float | None]:
+        async with (
+            self._client() as client,
+            client.stream(self.method, self.url, headers=self._own_headers()) as answer,
+        ):
+            days_left = _days_left(answer)  # the connection may be gone when the body has been read
+            return answer, await _read(answer), days_left
+
+    def _client(self) -> httpx2.AsyncClient:
         import ssl
 
         import httpx2
@@ -118,10 +124,10 @@ class HttpCheck:
         if self.url.startswith("https") or self.follow_redirects:
             verify = ssl.create_default_context(cafile=self.ca_file or None)
         auth = httpx2.BasicAuth(self.username, self.password) if self.username else None
-        return httpx2.Client(
+        return httpx2.AsyncClient(
             verify=verify,
             auth=auth,
-            timeout=timeout_s,
+            timeout=None,  # the deadline holds for everything together
             trust_env=False,
             follow_redirects=self.follow_redirects,
             max_redirects=5,
@@ -145,13 +151,11 @@ class HttpCheck:
         return CheckResult(self.name, HealthStatus.HEALTHY, f"{place}: answered {answer.status_code}", details)
 
 
-def _read(answer: httpx2.Response, deadline_s: float) -> bytes:
-    """Return the beginning of the body; the client's own timeout counts each read anew."""
+async def _read(answer: httpx2.Response) -> bytes:
+    """Return the beginning of the body."""
     body = bytearray()
-    for chunk in answer.iter_bytes(64 * 1024):
+    async for chunk in answer.aiter_bytes(64 * 1024):
         body += chunk
-        if time.monotonic() > deadline_s:
-            raise TimeoutError
         if len(body) >= BODY_LIMIT_BYTES:
             break
     return bytes(body[:BODY_LIMIT_BYTES])

@@ -27,7 +27,7 @@ def run_once(entries: Sequence[CheckSettings], root: Path) -> dict[str, CheckRes
 
 
 class Once:
-    """Checks that are run whenever somebody asks; one that hangs is not started again before it has ended.
+    """Checks that are run whenever somebody asks.
 
     Args:
         entries: complete: what they depend on is among them.

@@ -2,16 +2,18 @@
 
 libpq's non-blocking calls are used, which leave the waiting to us: a server that was stopped in the middle
 of anything then costs the timeout and not more. psycopg's own timeout counts whole seconds, begins at two,
-and ends with the connection.
+and ends with the connection. The name is looked up before: libpq would wait for the name server.
 """
 
 from __future__ import annotations
 
 import selectors
+import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
@@ -21,6 +23,7 @@ from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.core.monitoring import MonitorType
 from pytest_sergas.core.text import one_line
+from pytest_sergas.lookups import look_up
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -83,11 +86,12 @@ class PostgresqlCheck:
     def _ask(self, deadline_s: float) -> list[str]:
         import psycopg
         from psycopg import pq
-        from psycopg.conninfo import make_conninfo
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
         own = {"password": self.password} if self.password else {}
         try:
-            text = make_conninfo(self.url, application_name="sergas", **own)
+            given = conninfo_to_dict(self.url, application_name="sergas", **own)
+            text = make_conninfo("", **{**given, **_addresses(given, deadline_s)})
             connection = pq.PGconn.connect_start(text.encode())
         except psycopg.Error as error:
             raise _Failed(str(error)) from None  # without the cause, whose traceback has the password
@@ -110,6 +114,35 @@ class PostgresqlCheck:
         status = HealthStatus.DEGRADED if used >= allowed * self.connections_degraded else HealthStatus.HEALTHY
         details = {"version": version, "connections": used, "connections_max": allowed}
         return CheckResult(self.name, status, text, details, figures)
+
+
+def _addresses(given: Mapping[str, Any], deadline_s: float) -> dict[str, str]:
+    """Return the parameters ``host``, ``hostaddr`` and ``port`` with the addresses of all hosts, in their order.
+
+    Raises:
+        _Failed: a name has no address.
+        TimeoutError: the name server did not say in time.
+    """
+    hosts = str(given.get("host") or "").split(",")
+    ports = str(given.get("port") or "").split(",")
+    if given.get("hostaddr") or any(not host or host.startswith(("/", "@")) for host in hosts):
+        return {}  # nothing is looked up, or libpq's default, a socket in a directory, is among them
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    if len(ports) != len(hosts):
+        return {}  # libpq says so
+    found: list[tuple[str, str, str]] = []
+    for host, port in zip(hosts, ports, strict=True):
+        lookup = look_up(host, None, 0, socket.SOCK_STREAM, 0, 0)
+        try:
+            addresses = lookup.result(max(0.0, deadline_s - time.monotonic()))
+        except socket.gaierror as error:
+            raise _Failed(f'could not translate host name "{host}" to address: {error.strerror}') from None
+        except TimeoutError:
+            raise TimeoutError(f"no address of {host}") from None
+        except (OSError, UnicodeError) as error:
+            raise _Failed(f'could not translate host name "{host}" to address: {error}') from None
+        found += [(host, address[4][0], port) for address in addresses]
+    return dict(zip(("host", "hostaddr", "port"), map(",".join, zip(*found, strict=True)), strict=True))
 
 
 def _connect(connection: PGconn, deadline_s: float) -> None:

@@ -28,19 +28,22 @@ KEYS = CHECK_OPTIONS["python"]
 
 @dataclass(frozen=True, slots=True)
 class PythonCheck:
-    """Calls a function; it has to know the timeout itself, because nobody can interrupt it."""
+    """Calls a function, which has to end in time itself, because nobody can interrupt it; a coroutine is ended."""
 
     name: str
     function: Callable[[], object]
     secrets: tuple[str, ...] = ()
 
     def run(self, timeout_s: float) -> CheckResult:
-        del timeout_s
         returned = self.function()
         if inspect.iscoroutine(returned):
-            import asyncio
+            from pytest_sergas.checks.deadline import OverdueError, ended_within
 
-            returned = asyncio.run(cast("Coroutine[Any, Any, object]", returned))
+            coroutine = cast("Coroutine[Any, Any, object]", returned)
+            try:
+                returned = ended_within(timeout_s, lambda: coroutine, new_loop=None)
+            except OverdueError:
+                return CheckResult(self.name, HealthStatus.UNHEALTHY, f"not done within {timeout_s:g} s")
         return self._result(returned)
 
     def _result(self, returned: object) -> CheckResult:

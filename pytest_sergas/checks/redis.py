@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pytest_sergas.checks import Context
+from pytest_sergas.checks.deadline import ended_within, reason
 from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
@@ -31,8 +33,20 @@ FIGURES: tuple[tuple[str, FamilyType, str, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back: whether PING was permitted, and what INFO says; None where that was not."""
+
+    pinged: bool
+    info: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class RedisCheck:
-    """Sends PING and INFO; a replica without its primary, and a failing save to disk, are degraded."""
+    """Sends PING and INFO; a replica without its primary, and a failing save to disk, are degraded.
+
+    A user who may not send INFO gets no figures, and one who may not send PING either knows only that the server took
+    the login.
+    """
 
     about: ClassVar[MonitorType] = MonitorType.DATABASE
     name: str
@@ -46,29 +60,50 @@ class RedisCheck:
 
     def run(self, timeout_s: float) -> CheckResult:
         import redis
+
+        place = redact_url(self.url)
+        try:
+            answer = ended_within(timeout_s, self._ask)
+        except (TimeoutError, redis.exceptions.TimeoutError):
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no answer within {timeout_s:g} s")
+        except (redis.exceptions.RedisError, OSError) as error:
+            cause = error.__cause__ or error.__context__
+            text = reason(cause) if isinstance(cause, OSError) else str(error)
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {text}")
+        if answer.info is not None:
+            return self._judge(place, answer.info)
+        text = "answered PING; its figures need INFO, which this user may not send"
+        if not answer.pinged:
+            text = "took the login; this user may send neither PING nor INFO"
+        details = {"pinged": answer.pinged, "info": "not permitted"}
+        return CheckResult(self.name, HealthStatus.HEALTHY, f"{place}: {text}", details)
+
+    async def _ask(self) -> _Answer:
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        from redis.exceptions import NoPermissionError
 
         options: dict[str, Any] = {"password": self.password} if self.password else {}
-        place = redact_url(self.url)
-        client = redis.Redis.from_url(
+        client = Redis.from_url(
             self.url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
+            socket_timeout=None,  # the deadline holds for everything together
+            socket_connect_timeout=None,
             protocol=2,  # with 3, what a server says about a missing password is a riddle
             retry=Retry(NoBackoff(), 0),  # its own default repeats three times, with pauses
             **options,
         )
+        pinged, info = True, None
         try:
-            client.ping()
-            info: Mapping[str, Any] = client.info()
-        except redis.exceptions.TimeoutError:
-            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no answer within {timeout_s:g} s")
-        except (redis.exceptions.RedisError, OSError) as error:
-            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {error}")
+            try:
+                await client.ping()
+            except NoPermissionError:
+                pinged = False
+            with suppress(NoPermissionError):
+                info = await client.info()
         finally:
-            client.close()
-        return self._judge(place, info)
+            await client.aclose()
+        return _Answer(pinged, info)
 
     def _judge(self, place: str, info: Mapping[str, Any]) -> CheckResult:
         figures = tuple(

@@ -13,19 +13,24 @@ from pytest_sergas.core.text import one_line
 
 # A check that ends by its own timeout knows better what it waited for.
 GRACE_S = 0.5
+HANGING_LIMIT = 4
 MESSAGE_LIMIT = 300
 
 
 class Runner:
     """Runs one check, each time on a daemon thread of its own, which neither a pool nor an exit waits for.
 
-    While an abandoned run goes on, no new one is started: a check that hangs for good costs one thread.
+    A run that is not back in time is abandoned, and the next one starts beside it: what made it hang may be over.
+    `HANGING_LIMIT` of them may hang at once, so that a check that hangs for good costs that many threads.
+
+    Args:
+        before: the runner that this one replaces; what hangs there counts here.
     """
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, before: Runner | None = None) -> None:
         self._check = check
-        self._latest: Future[CheckResult] | None = None
-        self._since_s = 0.0
+        self._under_way: list[Future[CheckResult]] = before._under_way if before else []  # noqa: SLF001  of this class
+        self._since_s = time.monotonic()
 
     def run(self, timeout_s: float) -> CheckResult:
         """Check once and wait for the result, at most ``timeout_s`` seconds and `GRACE_S`."""
@@ -38,8 +43,10 @@ class Runner:
         """Start a run; who does not get a result within ``timeout_s`` and `GRACE_S` takes `overdue()` instead."""
         future: Future[CheckResult] = Future()
         future.set_running_or_notify_cancel()  # from here on nobody's cancel() reaches it
-        if self._latest is not None and not self._latest.done():
-            future.set_result(self.overdue())
+        self._under_way = [run for run in self._under_way if not run.done()]
+        if (hanging := len(self._under_way)) >= HANGING_LIMIT:
+            message = f"{hanging} runs of the check hang; it is run again when one of them has ended"
+            future.set_result(CheckResult(self._check.name, HealthStatus.UNHEALTHY, message))
             return future
         self._since_s = time.monotonic()
         thread = Thread(target=self._work, args=(timeout_s, future), name=f"check {self._check.name}", daemon=True)
@@ -48,7 +55,7 @@ class Runner:
         except RuntimeError as error:  # the system has no thread left
             future.set_result(CheckResult(self._check.name, HealthStatus.UNHEALTHY, f"cannot be checked: {error}"))
         else:
-            self._latest = future
+            self._under_way.append(future)
         return future
 
     def overdue(self) -> CheckResult:

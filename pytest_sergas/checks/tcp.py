@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_sergas.checks import Context
+from pytest_sergas.checks.deadline import ended_within, reason
 from pytest_sergas.checks.options import Options
 from pytest_sergas.config.check_options import CHECK_OPTIONS
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.core.monitoring import MonitorType
 
 KEYS = CHECK_OPTIONS["tcp"]
+
+_NEXT_ADDRESS_S = 0.25  # as RFC 8305 recommends
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,20 @@ class TcpCheck:
     def run(self, timeout_s: float) -> CheckResult:
         place = f"{self.host}:{self.port}"
         try:
-            socket.create_connection((self.host, self.port), timeout_s).close()
+            ended_within(timeout_s, self._connect)
         except TimeoutError:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no connection within {timeout_s:g} s")
         except socket.gaierror as error:
             text = f"{place}: the name cannot be resolved: {error.strerror}"
             return CheckResult(self.name, HealthStatus.UNHEALTHY, text)
         except (OSError, UnicodeError) as error:  # UnicodeError: a host that can have no such name
-            text = f"{place}: {getattr(error, 'strerror', None) or error}"
-            return CheckResult(self.name, HealthStatus.UNHEALTHY, text)
+            return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {reason(error)}")
         return CheckResult(self.name, HealthStatus.HEALTHY, f"{place}: connected")
+
+    async def _connect(self) -> None:
+        # Where a name has several addresses, one that is silent leaves the others their time.
+        _, writer = await asyncio.open_connection(self.host, self.port, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        writer.close()
 
 
 def create(context: Context) -> TcpCheck:

@@ -294,7 +294,7 @@ class Checking:
         name = planned.check.name
         if name in self._watched:
             raise ValueError(f"there is a check {name!r} already; give each a name of its own")
-        runner = Runner(planned.check)
+        runner = Runner(planned.check, earlier.runner if earlier else None)
         if earlier is None:
             limits, known = planned.thresholds, planned.initial is not HealthStatus.UNKNOWN
             recent = (planned.initial,) * max(limits.failures, limits.successes) if known else ()

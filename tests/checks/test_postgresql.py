@@ -15,6 +15,7 @@ from pytest_sergas.checks import Check
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from pytest_sergas.errors import ConfigurationError
 from tests.checks.conftest import IMPATIENT_S, make, run
+from tests.servers import gateways
 from tests.servers.postgresql import PASSWORD, Postgresql, postgresql
 from tests.servers.process import until
 
@@ -130,6 +131,15 @@ def test_wrong_password_is_unhealthy_and_stays_secret(server: Postgresql, tmp_pa
     assert 'password authentication failed for user "shop"' in result.message
     assert wrong not in repr(result)
     assert quote(wrong) not in repr(result)
+
+
+def test_second_host_is_asked_where_the_first_refuses(server: Postgresql, tmp_path: Path) -> None:
+    with gateways.refusing() as refused:
+        hosts = f"localhost:{refused.rpartition(':')[2]},127.0.0.1:{server.port}"
+        url = server.url_with_password.replace(f"127.0.0.1:{server.port}", hosts)
+        result = run(make("postgresql", tmp_path, url=url))
+
+    assert result.status is HealthStatus.HEALTHY, result.message
 
 
 def test_missing_database_is_unhealthy(server: Postgresql, tmp_path: Path) -> None:

@@ -102,6 +102,35 @@ def test_wrong_password_is_unhealthy_and_stays_secret(server: Redis, tmp_path: P
     assert "hunter2" not in repr(result)
 
 
+@pytest.mark.parametrize(
+    ("rights", "said"),
+    [
+        pytest.param(
+            ("+@all", "-info"), "answered PING; its figures need INFO, which this user may not send", id="no INFO"
+        ),
+        pytest.param(
+            ("+get", "~*"), "took the login; this user may send neither PING nor INFO", id="neither of the two"
+        ),
+        pytest.param(("+info",), "", id="no PING"),
+    ],
+)
+def test_user_who_may_not_ask_everything_finds_the_server_healthy(
+    rights: tuple[str, ...], said: str, server: Redis, tmp_path: Path
+) -> None:
+    with Client(port=server.port, password=PASSWORD) as client:
+        client.execute_command("ACL", "SETUSER", "monitor", "on", ">hunter2", "resetkeys", "-@all", *rights)
+    (tmp_path / "secret").write_text("hunter2", encoding="utf-8")
+    url = server.url.replace("//", "//monitor@")
+    result = run(make("redis", tmp_path, url=url, password_file="secret"))  # noqa: S106  a file's name
+
+    assert result.status is HealthStatus.HEALTHY, result.message
+    if said:
+        assert result.message.endswith(f":{server.port}/0: {said}")
+        assert (result.figures, result.details) == ((), {"pinged": "+@all" in rights, "info": "not permitted"})
+    else:
+        assert len(result.figures) == 7
+
+
 def test_missing_password_is_unhealthy(server: Redis, tmp_path: Path) -> None:
     result = run(make("redis", tmp_path, url=server.url))
 

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_sergas.checks.runner import MESSAGE_LIMIT, Runner
+from pytest_sergas.checks import runner as module
+from pytest_sergas.checks.runner import HANGING_LIMIT, MESSAGE_LIMIT, Runner
 from pytest_sergas.core.health import CheckResult, HealthStatus
 from tests.checks.conftest import PATIENT_S
 
@@ -98,7 +99,24 @@ def test_check_that_hangs_is_unhealthy() -> None:
     assert result.message.endswith(" s; the check still hangs")
 
 
-def test_check_that_hangs_is_not_started_again_until_it_has_ended() -> None:
+def test_check_that_overran_is_run_again_beside_the_run_that_hangs() -> None:
+    end, calls = threading.Event(), []
+
+    def hang_once() -> CheckResult:
+        calls.append(threading.current_thread())
+        if len(calls) == 1:
+            end.wait()
+        return ok()
+
+    runner = Runner(Calling(hang_once))
+    statuses = [runner.run(AT_ONCE_S).status for _ in range(2)]
+    end.set()
+
+    assert statuses == [HealthStatus.UNHEALTHY, HealthStatus.HEALTHY]
+
+
+def test_check_that_hangs_for_good_costs_a_few_threads_also_after_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 0.0)
     end, calls = threading.Event(), []
 
     def hang() -> CheckResult:
@@ -106,15 +124,17 @@ def test_check_that_hangs_is_not_started_again_until_it_has_ended() -> None:
         end.wait()
         return ok()
 
-    runner = Runner(Calling(hang))
-    hung = [runner.run(AT_ONCE_S) for _ in range(3)]
-    assert len(calls) == 1
+    before = Runner(Calling(hang))
+    hung = [before.run(AT_ONCE_S) for _ in range(HANGING_LIMIT)]
+    after = Runner(Calling(hang), before)
+    hung += [after.run(AT_ONCE_S) for _ in range(3)]
+    assert len(calls) == HANGING_LIMIT
     assert {result.status for result in hung} == {HealthStatus.UNHEALTHY}
+    assert hung[-1].message == "4 runs of the check hang; it is run again when one of them has ended"
 
     end.set()
     calls[0].join()
-    assert runner.run(PATIENT_S).status is HealthStatus.HEALTHY
-    assert len(calls) == 2
+    assert after.run(PATIENT_S).status is HealthStatus.HEALTHY
 
 
 def test_next_run_may_start_as_soon_as_the_result_is_there() -> None:
