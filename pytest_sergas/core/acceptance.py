@@ -35,22 +35,27 @@ def _flaky_text(name: str, node_ids: Sequence[str], limit: int) -> str:
     )
 
 
-def too_little_covered(coverage: Mapping[str, float], least: Mapping[str, float]) -> tuple[Refusal, ...]:
-    """Return a refusal for each type that covers less than it has to.
+def too_little_covered(
+    coverage: Mapping[str, float], least: Mapping[str, float], unknown: str = ""
+) -> tuple[Refusal, ...]:
+    """Return a refusal for each type that covers less than it has to, or whose coverage is not known.
 
     Args:
-        coverage: type → percent; a type that did not run is missing.
-        least: type → percent; a type that may cover anything is missing.
+        coverage: type → percent; a type whose coverage is not known is missing.
+        least: type → percent, of types that ran; a type that may cover anything is missing.
+        unknown: why coverage is not known, or "" where nothing was measured, which is not judged.
     """
-    return tuple(
-        Refusal(
-            name,
-            f"{name}: its tests cover {percent(coverage[name])}, and min_coverage = {limit:g}; test more with this "
-            "type, or ask for less",
-        )
-        for name, limit in least.items()
-        if name in coverage and coverage[name] < limit
-    )
+    refused = []
+    for name, limit in least.items():
+        if name not in coverage:
+            text = (
+                f"its coverage is not known ({unknown}), and min_coverage = {limit:g}; let it be known, or ask for none"
+            )
+            refused += [Refusal(name, f"{name}: {text}")] if unknown else []
+        elif coverage[name] < limit:
+            text = f"its tests cover {percent(coverage[name])}, and min_coverage = {limit:g}"
+            refused.append(Refusal(name, f"{name}: {text}; test more with this type, or ask for less"))
+    return tuple(refused)
 
 
 def covered(coverage: Mapping[str, float]) -> str:

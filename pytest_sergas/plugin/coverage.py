@@ -5,9 +5,11 @@ the test. What runs while modules are imported belongs to no test and counts for
 their data, and pytest-cov joins them.
 
 Coverage's core that uses `sys.monitoring`, the default from Python 3.14 on, hears of each line once, whatever the
-context. So with each context all lines are made to report again. Where other contexts than these are in the data, the
-coverage of a type is unknown: with ``dynamic_context`` in the configuration of coverage, ``min_coverage`` is a usage
-error.
+context. So with each context all lines are made to report again.
+
+Where other contexts than these are in the data, or data of earlier runs, whose imports and types cannot be told from
+those of this one, the coverage of a type is unknown. ``min_coverage`` is then a usage error; where the data shows it
+only in the end, the run fails.
 
 A worker that dies takes its data with it. What is then missing is nobody's fault, so neither ``min_coverage`` nor
 pytest-cov's own ``--cov-fail-under`` is judged in such a run.
@@ -15,11 +17,15 @@ pytest-cov's own ``--cov-fail-under`` is judged in such a run.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import io
 import re
 import sys
+import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +48,8 @@ class Coverage:
 
     Attributes:
         notes: what the summary should say about coverage.
+        unknown: why the coverage of a type is not known, or "".
+        is_off: whether nothing is measured, as with ``--no-cov``.
     """
 
     def __init__(self, config: pytest.Config, types: Mapping[str, str], least: Iterable[str] = ()) -> None:
@@ -49,17 +57,33 @@ class Coverage:
         self._types = types
         self._least = tuple(least)
         self._now = ""
+        self._begun_s = time.time()
+        self._earlier = ""  # a file with data of earlier runs
         self.notes: list[str] = []
+        self.unknown = ""
         self.is_whole = True
+
+    @property
+    def is_off(self) -> bool:
+        return self._measured.is_off
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        cov = self._measured.cov
-        if self._least and cov is not None and (chosen := _dynamic_context(cov)):
-            raise pytest.UsageError(
-                f"sergas: min_coverage of {', '.join(self._least)} cannot be judged, because the configuration of "
-                f"coverage has dynamic_context = {chosen!r}; remove one of the two"
+        if (cov := self._measured.cov) is None:
+            return
+        self._earlier = _older(str(cov.get_option("run:data_file")), self._begun_s)
+        if not self._least:
+            return
+        if chosen := _dynamic_context(cov):
+            reason = f"the configuration of coverage has dynamic_context = {chosen!r}; remove one of the two"
+        elif self._earlier:
+            reason = (
+                f"--cov-append adds the data of an earlier run in {self._earlier!r}; "
+                "run without it, or remove min_coverage"
             )
+        else:
+            return
+        raise pytest.UsageError(f"sergas: min_coverage of {', '.join(self._least)} cannot be judged, because {reason}")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -103,13 +127,15 @@ class Coverage:
             found = {ALL: _percent(cov)}
             static = str(cov.get_option("run:context") or "")
             if reason := self._unknown(cov, static):
-                self.notes.append(f"coverage: {reason} it is not known by type")
+                self.unknown = reason
+                self.notes.append(f"coverage: {reason}, it is not known by type")
                 return found
             # As coverage joins them.
             before = re.escape(f"{static}|") if static else ""
             for name, contexts in self._contexts(tests):
                 found[name] = _percent(cov, (f"^{before}{contexts}", f"^{re.escape(static)}$"))
         except CoverageException as error:
+            self.unknown = str(error).rstrip(".")
             self.notes.append(f"coverage is not known: {error}")
             return {}
         return found
@@ -118,11 +144,13 @@ class Coverage:
         """Return why coverage is not known by type, or ""."""
         if _dynamic_context(cov):
             return "with dynamic_context in its configuration"
+        if self._earlier:
+            return f"with the data of an earlier run in {self._earlier!r}"
         if self._measured.is_by_test:
             return ""
         ours = (static, f"{static}|{_PREFIX}" if static else _PREFIX)
         others = [one for one in cov.get_data().measured_contexts() if one != ours[0] and not one.startswith(ours[1])]
-        return f"with contexts such as {min(others)!r}, which are not of this run," if others else ""
+        return f"with contexts such as {min(others)!r}, which are not of this run" if others else ""
 
     def _contexts(self, tests: Iterable[TestRecord]) -> Iterator[tuple[str, str]]:
         """Return for each type that ran, in their order, a pattern of its contexts."""
@@ -140,6 +168,18 @@ def _dynamic_context(cov: Any) -> str:
     """Return what the configuration of coverage says about contexts, or ""."""
     chosen = cov.get_option("run:dynamic_context")
     return "" if chosen in {None, "none"} else str(chosen)
+
+
+def _older(data_file: str, begun_s: float) -> str:
+    """Return the name of a file that coverage will join to the data, and that was there before this run, or ""."""
+    path = Path(data_file).absolute()
+    names = []
+    # As coverage finds them: that of an earlier run in whole, and those that its processes have left.
+    for found in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
+        with contextlib.suppress(FileNotFoundError):
+            if found.stat().st_mtime < begun_s:
+                names.append(found.name)
+    return min(names, default="")
 
 
 def _percent(cov: Any, contexts: Sequence[str] | None = None) -> float:

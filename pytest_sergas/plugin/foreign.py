@@ -494,6 +494,11 @@ class Measured:
         """Whether pytest-cov itself sets contexts: ``--cov-context=test``."""
         return bool(self._found(self._found(self._plugin, "options"), "cov_context") == "test")
 
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is measured although pytest-cov is there, as with ``--no-cov``."""
+        return self.cov is None and not self._is_lost
+
     def has_failed(self, node: object) -> bool:
         """Whether the data of a worker that has ended is missing."""
         return node in (self._found(self._plugin.cov_controller, "failed_workers") or ())

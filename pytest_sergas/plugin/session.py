@@ -462,10 +462,10 @@ class Run:
             return ()
         from pytest_sergas.core.acceptance import too_little_covered
 
-        return too_little_covered(coverage, least)
+        return too_little_covered(coverage, least, self._coverage.unknown)
 
     def _notes_on_coverage(self, tests: Sequence[TestRecord]) -> list[str]:
-        if self._coverage is not None:
+        if self._coverage is not None and not self._coverage.is_off:
             return self._coverage.notes
         least = self._least_coverage(tests)
         return [f"min_coverage of {', '.join(least)} is not judged: nobody measures; add --cov"] if least else []

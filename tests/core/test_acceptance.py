@@ -64,6 +64,20 @@ def test_type_that_covers_too_little_is_refused_with_what_it_covers() -> None:
     )
 
 
+def test_type_whose_coverage_is_not_known_is_refused_with_the_reason() -> None:
+    assert too_little_covered({ALL: 90.0, "e2e": 50.0}, {"unit": 80, "e2e": 50}, "No data to report") == (
+        Refusal(
+            "unit",
+            "unit: its coverage is not known (No data to report), and min_coverage = 80; "
+            "let it be known, or ask for none",
+        ),
+    )
+
+
+def test_coverage_that_nobody_measures_is_not_judged() -> None:
+    assert too_little_covered({}, {"unit": 80}) == ()
+
+
 @given(st.floats(0, 100), st.integers(0, 100))
 def test_percentage_below_a_limit_is_shown_below_it(value: float, limit: int) -> None:
     assert (float(percent(value).removesuffix("%")) < limit) is (value < limit)

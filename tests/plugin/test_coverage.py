@@ -95,10 +95,11 @@ def test_type_that_did_not_run_is_not_judged(suite: pytest.Pytester, run: Run) -
 def test_minimum_that_nobody_measures_is_said(suite: pytest.Pytester, run: Run) -> None:
     suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 100\n")
 
-    ran = run()
+    for arguments in ((), (*COV, "--no-cov")):
+        ran = run(*arguments)
 
-    assert ran.result.ret == pytest.ExitCode.OK
-    assert extra(ran, "notes") == ["min_coverage of unit is not judged: nobody measures; add --cov"]
+        assert ran.result.ret == pytest.ExitCode.OK
+        assert extra(ran, "notes") == ["min_coverage of unit is not judged: nobody measures; add --cov"]
 
 
 def test_worker_that_dies_fails_nothing_for_its_coverage(suite: pytest.Pytester, run: Run) -> None:
@@ -167,7 +168,7 @@ def test_contexts_that_somebody_else_sets_are_left_alone(suite: pytest.Pytester,
     ran = run(*COV)
 
     assert coverage(ran) == {"all": 100.0}
-    assert extra(ran, "notes") == ["coverage: with dynamic_context in its configuration it is not known by type"]
+    assert extra(ran, "notes") == ["coverage: with dynamic_context in its configuration, it is not known by type"]
 
 
 def test_minimum_that_contexts_of_somebody_else_hide_is_a_usage_error(suite: pytest.Pytester, run: Run) -> None:
@@ -190,18 +191,56 @@ def test_contexts_off_are_contexts_of_ours(suite: pytest.Pytester, run: Run) -> 
     assert coverage(run(*COV)) == COVERAGE
 
 
-@pytest.mark.usefixtures("suite")
-def test_contexts_of_an_earlier_run_are_not_taken_for_types(run: Run) -> None:
-    run(*COV, "--cov-context=test")
+@pytest.mark.parametrize("later", [("--cov-append",), ("--cov-append", "-n", "2")], ids=["alone", "with workers"])
+def test_data_of_an_earlier_run_is_not_taken_for_that_of_a_type(
+    suite: pytest.Pytester, run: Run, later: tuple[str, ...]
+) -> None:
+    first = run(*COV, "--cov-append", "-m", "unit")  # joins nothing: there is nothing yet
+    assert coverage(first) == {"all": 60.0, "unit": 60.0}
 
-    ran = run(*COV, "--cov-append")
+    ran = run(*COV, *later, "-m", "integration")
 
-    assert coverage(ran) == {"all": 100.0}
-    (note,) = extra(ran, "notes")
-    assert note == (
-        "coverage: with contexts such as 'test_it.py::test_one_again|run', which are not of this run, "
-        "it is not known by type"
+    assert coverage(ran) == {"all": 80.0}
+    assert extra(ran, "notes") == ["coverage: with the data of an earlier run in '.coverage', it is not known by type"]
+
+    suite.makefile(".toml", sergas="[types.integration]\nmin_coverage = 10\n")
+    refused = run(*COV, *later)
+    assert refused.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "ERROR: sergas: min_coverage of integration cannot be judged, because --cov-append adds the data of an earlier "
+        "run in '.coverage'; run without it, or remove min_coverage"
+    ) in refused.result.stderr.str()
+    assert run(*COV).result.ret == pytest.ExitCode.OK
+
+
+def test_minimum_whose_contexts_prove_unknown_in_the_end_fails_the_run(suite: pytest.Pytester, run: Run) -> None:
+    suite.makepyfile(
+        switching="""
+        import coverage
+
+        class Switching(coverage.CoveragePlugin):
+            def dynamic_context(self, frame):
+                return "theirs" if frame.f_code.co_name == "one" else None
+
+        def coverage_init(reg, options):
+            reg.add_dynamic_context(Switching())
+        """
     )
+    Path(suite.path, ".coveragerc").write_text("[run]\ncore = ctrace\nplugins = switching\n")
+    suite.makefile(".toml", sergas="[types.unit]\nmin_coverage = 10\n")
+
+    ran = run(*COV, "-p", "switching")
+
+    reason = "with contexts such as 'theirs', which are not of this run"
+    assert extra(ran, "notes") == [f"coverage: {reason}, it is not known by type"]
+    assert extra(ran, "refused") == [
+        {
+            "type": "unit",
+            "text": f"unit: its coverage is not known ({reason}), and min_coverage = 10; "
+            "let it be known, or ask for none",
+        }
+    ]
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.usefixtures("suite")
