@@ -290,3 +290,15 @@ def test_what_is_no_label_is_refused(capsys: pytest.CaptureFixture[str], pair: s
 
     assert main(["routes", "test", pair]) == 2
     assert capsys.readouterr().err == f"sergas: label {pair!r}: allowed: LABEL=VALUE, such as severity=critical\n"
+
+
+@pytest.mark.unit
+def test_route_that_is_never_reached_is_warned_of(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    routes = 'routes = [{name = "a", channels = ["log"]}, {match = ["b=c"], channels = ["log"]}]'
+    (here / "sergas.toml").write_text(f'channels = [{{type = "log"}}]\n{routes}', encoding="utf-8")
+
+    assert main(["routes"]) == 0
+    assert capsys.readouterr().err == (
+        "sergas: routes.2: is never reached: routes.a before it takes everything; "
+        "move it before that one, or set continue = true there\n"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -228,6 +229,10 @@ def test_alertmanager_file_is_taken_by_amtool_and_says_what_it_leaves_out(
         "alerts@shop.example",
     )
     assert capsys.readouterr().err.splitlines() == [
+        (
+            "sergas: alertmanager.yml holds secrets, so only its owner may read it (mode 0600): "
+            "make that the user whom Alertmanager runs as"
+        ),
         "sergas: route '1': escalate: Alertmanager escalates nothing; it is left out",
         "sergas: route '1': cooldown: Alertmanager has none; alerts that come and go are told each time",
         "sergas: maintenance '1': Alertmanager mutes routes, not matchers; set mute_time_intervals",
@@ -380,3 +385,43 @@ def test_receiver_gets_the_same_from_the_real_three_and_from_ours(
         }
         for status in ("firing", "resolved")
     ]
+
+
+ADDRESS = "https://a.example/s3cret"
+MAIL = """
+[smtp]
+host = "m.example"
+username = "u"
+password = "s3cret"
+from = "a@b.example"
+to = ["t@b.example"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("system", "config", "mode"),
+    [
+        pytest.param("alertmanager", f'slack_webhook_url = "{ADDRESS}"', 0o600, id="slack"),
+        pytest.param("alertmanager", f'[[channels]]\ntype = "webhook"\nurl = "{ADDRESS}"', 0o600, id="webhook"),
+        pytest.param("alertmanager", MAIL, 0o600, id="mail"),
+        pytest.param("alertmanager", '[[channels]]\ntype = "webhook"\nurl_file = "webhook-url"', 0o644, id="in a file"),
+        pytest.param("prometheus", f'[[collect.targets]]\nurl = "{ADDRESS}?token=x"', 0o600, id="a target's token"),
+        pytest.param(
+            "prometheus", '[[collect.targets]]\nurl = "http://a.example/metrics?collect=cpu"', 0o644, id="no secret"
+        ),
+    ],
+)
+def test_file_with_secrets_is_its_owners_alone_and_that_is_said(
+    system: str, config: str, mode: int, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "sergas.toml").write_text(config, encoding="utf-8")
+    file = project / f"{system}.yml"
+    file.write_text("what was there before, for everybody", encoding="utf-8")
+    file.chmod(0o644)
+
+    exported(system)
+
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    said = f"sergas: {system}.yml holds secrets, so only its owner may read it (mode 0600): make that the user whom "
+    assert (said + f"{system.title()} runs as\n" in capsys.readouterr().err) is (mode == 0o600)
+    assert ("s3cret" in file.read_text("utf-8")) is (mode == 0o600)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import httpx2
 
 BODY_LIMIT_BYTES = 1024 * 1024
+_LIMIT = "1 MiB"
 _DAY_S = 86_400.0
 
 
@@ -42,13 +43,19 @@ class Expected:
     json_path: str = ""
     json_value: object = None
 
-    def fault(self, status: int, body: bytes) -> str:
-        """Return what is wrong with an answer, or ""."""
+    def fault(self, status: int, body: bytes, *, is_cut: bool = False) -> str:
+        """Return what is wrong with an answer, or "".
+
+        Args:
+            is_cut: ``body`` is only the beginning.
+        """
         if status not in self.status if self.status else not 200 <= status <= 299:
             wanted = ", ".join(map(str, self.status)) or "200 to 299"
             return f"answered {status}; expected {wanted}"
         if self.body and self.body.encode() not in body:
-            return f"{self.body!r} does not stand in the body"
+            return f"{self.body!r} does not stand in {f'the first {_LIMIT} of the body' if is_cut else 'the body'}"
+        if self.json_path and is_cut:
+            return f"the body is longer than {_LIMIT}, the most that is read for {self.json_path}"
         return self._json_fault(body) if self.json_path else ""
 
     def _json_fault(self, body: bytes) -> str:
@@ -98,22 +105,23 @@ class HttpCheck:
 
         place = _place(self.url)
         try:
-            answer, body, days_left = ended_within(timeout_s, self._ask)
+            answer, fault, days_left = ended_within(timeout_s, self._ask)
         except TimeoutError:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: no answer within {timeout_s:g} s")
         except httpx2.ConnectError as error:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {reason(error)}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {error or type(error).__name__}")
-        return self._judge(place, answer, body, days_left)
+        return self._judge(place, answer, fault, days_left)
 
-    async def _ask(self) -> tuple[httpx2.Response, bytes, float | None]:
+    async def _ask(self) -> tuple[httpx2.Response, str, float | None]:
         async with (
             self._client() as client,
             client.stream(self.method, self.url, headers=self._own_headers()) as answer,
         ):
             days_left = _days_left(answer)  # the connection may be gone when the body has been read
-            return answer, await _read(answer), days_left
+            body, is_cut = await _read(answer)
+            return answer, self.expected.fault(answer.status_code, body, is_cut=is_cut), days_left
 
     def _client(self) -> httpx2.AsyncClient:
         import ssl
@@ -137,11 +145,11 @@ class HttpCheck:
         authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return {"User-Agent": "pytest-sergas", **self.headers, **authorization}
 
-    def _judge(self, place: str, answer: httpx2.Response, body: bytes, days_left: float | None) -> CheckResult:
+    def _judge(self, place: str, answer: httpx2.Response, fault: str, days_left: float | None) -> CheckResult:
         details: dict[str, Any] = {"status": answer.status_code}
         if days_left is not None:
             details["certificate_days_left"] = round(days_left, 2)
-        if fault := self.expected.fault(answer.status_code, body):
+        if fault:
             if answer.has_redirect_location:
                 fault += f"; it names {_place(answer.headers['Location'])}, which is not followed"
             return CheckResult(self.name, HealthStatus.UNHEALTHY, f"{place}: {fault}", details)
@@ -151,14 +159,14 @@ class HttpCheck:
         return CheckResult(self.name, HealthStatus.HEALTHY, f"{place}: answered {answer.status_code}", details)
 
 
-async def _read(answer: httpx2.Response) -> bytes:
-    """Return the beginning of the body."""
+async def _read(answer: httpx2.Response) -> tuple[bytes, bool]:
+    """Return the body, or its beginning and True."""
     body = bytearray()
     async for chunk in answer.aiter_bytes(64 * 1024):
         body += chunk
-        if len(body) >= BODY_LIMIT_BYTES:
-            break
-    return bytes(body[:BODY_LIMIT_BYTES])
+        if len(body) > BODY_LIMIT_BYTES:
+            return bytes(body[:BODY_LIMIT_BYTES]), True
+    return bytes(body), False
 
 
 def _days_left(answer: httpx2.Response) -> float | None:
@@ -183,9 +191,10 @@ def create(context: Context) -> HttpCheck:
     if find_spec("httpx2") is None:
         options.missing_extra("sidecar", "httpx2")
     values = dict(options.values)
-    expected = {key: values.pop(key) for key in ("status", "body", "json_path", "json_value") if key in values}
-    if "json_value" in expected and "json_path" not in expected:
-        options.fault("json_value", "json_path is missing: where the value stands")
+    expected: dict[str, Any] = {
+        key: values.pop(key) for key in ("status", "body", "json_path", "json_value") if key in values
+    }
+    _judge(options, expected, values.get("method", "GET"))
     password, token = options.secret("password_file"), options.secret("token_file")
     for key in ("password_file", "token_file"):
         values.pop(key, None)
@@ -201,6 +210,14 @@ def create(context: Context) -> HttpCheck:
             options.fault("ca_file", "is no file with certificates in PEM form that can be read")
     options.done()
     return HttpCheck(context.settings.name, expected=Expected(**expected), password=password, token=token, **values)
+
+
+def _judge(options: Options, expected: Mapping[str, Any], method: str) -> None:
+    if "json_value" in expected and "json_path" not in expected:
+        options.fault("json_value", "json_path is missing: where the value stands")
+    for key in ("body", "json_path"):
+        if key in expected and method == "HEAD":
+            options.fault(key, 'an answer to HEAD has no body; set method = "GET", or remove this')
 
 
 def _has_certificates(path: Path) -> bool:

@@ -43,6 +43,12 @@ def export(channels: ChannelsSettings, routes: RoutesSettings, root: Path) -> Ex
         ],
     }
     exported.notes = list(dict.fromkeys(exported.notes))
+    exported.has_secrets = any(
+        _holds_secret(one)
+        for receiver in exported.document["receivers"]
+        for key, _ in _KINDS.values()
+        for one in receiver.get(key, ())
+    )
     return exported
 
 
@@ -91,6 +97,12 @@ def _entry(name: str, members: Sequence[ChannelSettings], root: Path, notes: lis
         if "url_file" in channel.options:
             notes.append(f"channel {channel.name!r}: url_file: Alertmanager 0.26 or newer takes it")
     return entry
+
+
+def _holds_secret(receiver: Mapping[str, Any]) -> bool:
+    """Whether what is written gives access to something: whoever knows the address of a webhook may post there."""
+    proxy = receiver.get("http_config", {}).get("proxy_url", "")
+    return "@" in proxy or any(key in receiver for key in ("url", "api_url", "auth_password"))
 
 
 def _webhook(options: Mapping[str, Any], root: Path) -> dict[str, Any]:

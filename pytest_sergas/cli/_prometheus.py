@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from pytest_sergas.config.collect import CollectSettings, Target
 from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import ServeSettings
+from pytest_sergas.core.text import is_secret
 from pytest_sergas.engine.rule_files import find
 from pytest_sergas.errors import SergasError
 from pytest_sergas.sidecar.web_config import read_web_config
@@ -35,10 +36,15 @@ class Elsewhere:
 
 @dataclass(slots=True)
 class Exported:
-    """The document, and a line for each thing that it cannot say."""
+    """The document, and a line for each thing that it cannot say.
+
+    Attributes:
+        has_secrets: what stands in the document gives access to something.
+    """
 
     document: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    has_secrets: bool = False
 
 
 def duration(seconds: float) -> str:
@@ -72,6 +78,7 @@ def export(
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [elsewhere.alertmanager]}]}]},
         "scrape_configs": [own, *jobs],
     }
+    exported.has_secrets = any(is_secret(name) for job in jobs for name in job.get("params", ()))
     return exported
 
 

@@ -17,8 +17,9 @@ EXAMPLES = """\
 Prometheus scrapes the sidecar with honor_labels and every target of ours, and
 has our rule files; Alertmanager has our routes and channels. What the other
 side has no word for is told on standard error. A secret that stands in our
-configuration stands in theirs; one in a file stays there. What --target names
-is sent no secret of the sidecar's.
+configuration stands in theirs, which then only its owner may read (mode 0600);
+one in a file stays there. What --target names is sent no secret of the
+sidecar's.
 
 examples:
   sergas export prometheus -o prometheus.yml
@@ -26,6 +27,8 @@ examples:
   sergas export alertmanager -o alertmanager.yml
 """
 
+_OWNERS_ALONE = 0o600
+_WITH_SECRETS = "{} holds secrets, so only its owner may read it (mode 0600): make that the user whom {} runs as"
 _SECTIONS = {"prometheus": ("serve", "collect", "rules"), "alertmanager": ("channels", "routes")}
 
 
@@ -63,9 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
     text = yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True)
     if arguments.output:
         try:
-            write_atomically(Path(arguments.output), text.encode())
+            permissions = _OWNERS_ALONE if exported.has_secrets else None
+            write_atomically(Path(arguments.output), text.encode(), permissions=permissions)
         except PublishError as error:
             raise SergasError(f"sergas: {error}") from error
+        if exported.has_secrets and Path(arguments.output).is_file():
+            exported.notes.insert(0, _WITH_SECRETS.format(arguments.output, arguments.system.title()))
     else:
         print(text, end="")
     for note in exported.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pytest_sergas.cli._options import add_action, add_config, add_json, add_list, as_json, config_file
 from pytest_sergas.config import load_sections
 from pytest_sergas.config.channels import ChannelsSettings
-from pytest_sergas.config.routes import ROUTES, RoutesSettings, routing
+from pytest_sergas.config.routes import ROUTES, RoutesSettings, route_warnings, routing
 from pytest_sergas.core.alerts import level_of
 from pytest_sergas.core.routes import Route, Router, write_matcher
 from pytest_sergas.core.series import Labels, canonical
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     routes = routing(settings, tuple(entry.name for entry in channels.channels))
     if not channels.channels and not settings.routes:
         raise SergasError("sergas: no channels and no routes; [[channels]] and [[routes]] make some")
+    for warning in route_warnings(routes):
+        print(f"sergas: {warning}", file=sys.stderr)
     if arguments.action != "test":
         lines = (line for route in routes for line in _about(route))
         print(json.dumps({"routes": written(routes)}, indent=2) if as_json(arguments) else "\n".join(lines))

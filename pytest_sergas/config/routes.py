@@ -17,7 +17,7 @@ timezone = "Europe/Berlin"
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from types import MappingProxyType
@@ -25,7 +25,15 @@ from typing import Any
 
 from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
-from pytest_sergas.core.routes import DEFAULT, Escalation, Route, parse_matcher, read_matcher, write_matcher
+from pytest_sergas.core.routes import (
+    DEFAULT,
+    Escalation,
+    Route,
+    never_reached,
+    parse_matcher,
+    read_matcher,
+    write_matcher,
+)
 from pytest_sergas.core.series import Matcher
 from pytest_sergas.core.silences import DAYS, Window
 from pytest_sergas.errors import ConfigurationError
@@ -53,8 +61,8 @@ class RoutesSettings:
 def routing(settings: RoutesSettings, configured: tuple[str, ...], added: tuple[str, ...] = ()) -> tuple[Route, ...]:
     """Return the routes in force: those of the configuration, or one that takes everything to all channels.
 
-    An added channel that no route names is notified by the default route: the last one without matchers, or one
-    behind all others.
+    An added channel that no route names is notified by the default route: the last one without matchers that is
+    reached, or one behind all others.
 
     Args:
         configured: the names of the channels of the configuration.
@@ -79,6 +87,16 @@ def routing(settings: RoutesSettings, configured: tuple[str, ...], added: tuple[
     return _with_default(settings, unnamed) if unnamed else settings.routes
 
 
+def route_warnings(routes: Sequence[Route]) -> list[str]:
+    """Return a line for each route that is never tried, because an earlier one takes what it would match."""
+    return [
+        f"routes.{route.name}: is never reached: routes.{earlier.name} before it takes "
+        f"{'all that it matches' if earlier.matchers else 'everything'}; move it before that one, "
+        "or set continue = true there"
+        for route, earlier in never_reached(routes)
+    ]
+
+
 def _channels_of(route: Route) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*route.channels, *(name for step in route.escalations for name in step.channels))))
 
@@ -86,7 +104,8 @@ def _channels_of(route: Route) -> tuple[str, ...]:
 def _with_default(settings: RoutesSettings, unnamed: tuple[str, ...]) -> tuple[Route, ...]:
     """Return the routes with the channels that none of them names in the default one."""
     routes = list(settings.routes)
-    general = [number for number, route in enumerate(routes) if not route.matchers]
+    hidden = {route.name for route, _ in never_reached(routes)}
+    general = [number for number, route in enumerate(routes) if not route.matchers and route.name not in hidden]
     if not general:
         taken = {route.name for route in routes}
         names = chain((DEFAULT,), (f"{DEFAULT}-{number}" for number in count(2)))

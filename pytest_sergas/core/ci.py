@@ -6,20 +6,18 @@ One function for each system, named after its documentation of predefined variab
   under another name; a tag is no branch;
 - the build is the whole pipeline where the system has a number and an address for it, so that the shards
   of one build agree;
-- an address loses its user name and password.
+- an address loses its user name, password, query and fragment.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 
 from pytest_sergas.core.records import Environment
-from pytest_sergas.core.text import one_line
+from pytest_sergas.core.text import one_line, public_url
 
 FIELD_LIMIT = 500
-_USERINFO = r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)?[^/?#]*@"
 
 Variables = Callable[..., str]
 
@@ -55,7 +53,7 @@ def _github(get: Variables) -> Environment:
         commit=get("GITHUB_SHA"),
         job=get("GITHUB_JOB"),
         build_id=get("GITHUB_RUN_ID"),
-        build_url=without_userinfo(url) if get("GITHUB_RUN_ID") else "",
+        build_url=public_url(url) if get("GITHUB_RUN_ID") else "",
         pull_request=number,
         repository=get("GITHUB_REPOSITORY"),
     )
@@ -71,9 +69,9 @@ def _gitlab(get: Variables) -> Environment:
         commit=get("CI_COMMIT_SHA"),
         job=get("CI_JOB_NAME"),
         build_id=get("CI_PIPELINE_ID"),
-        build_url=without_userinfo(get("CI_PIPELINE_URL")),
+        build_url=public_url(get("CI_PIPELINE_URL")),
         pull_request=get("CI_MERGE_REQUEST_IID", "CI_EXTERNAL_PULL_REQUEST_IID"),
-        repository=get("CI_PROJECT_PATH") or without_userinfo(get("CI_REPOSITORY_URL")),
+        repository=get("CI_PROJECT_PATH") or public_url(get("CI_REPOSITORY_URL")),
     )
 
 
@@ -92,9 +90,9 @@ def _jenkins(get: Variables) -> Environment:
         commit=get("GIT_COMMIT"),
         job=get("JOB_NAME"),
         build_id=get("BUILD_NUMBER", "BUILD_ID"),
-        build_url=without_userinfo(get("BUILD_URL")),
+        build_url=public_url(get("BUILD_URL")),
         pull_request=get("CHANGE_ID"),
-        repository=without_userinfo(get("GIT_URL", "GIT_URL_1")),
+        repository=public_url(get("GIT_URL", "GIT_URL_1")),
     )
 
 
@@ -108,9 +106,9 @@ def _circleci(get: Variables) -> Environment:
         commit=get("CIRCLE_SHA1"),
         job=get("CIRCLE_JOB"),
         build_id=get("CIRCLE_BUILD_NUM"),
-        build_url=without_userinfo(get("CIRCLE_BUILD_URL")),
+        build_url=public_url(get("CIRCLE_BUILD_URL")),
         pull_request=get("CIRCLE_PR_NUMBER") or get("CIRCLE_PULL_REQUEST").rstrip("/").rpartition("/")[2],
-        repository="/".join(names) if all(names) else without_userinfo(get("CIRCLE_REPOSITORY_URL")),
+        repository="/".join(names) if all(names) else public_url(get("CIRCLE_REPOSITORY_URL")),
     )
 
 
@@ -124,10 +122,10 @@ def _azure(get: Variables) -> Environment:
         commit=get("BUILD_SOURCEVERSION"),
         job=get("SYSTEM_JOBNAME", "AGENT_JOBNAME"),
         build_id=build,
-        build_url=without_userinfo(f"{server}/{project}/_build/results?buildId={build}") if server and build else "",
+        build_url=public_url(f"{server}/{project}/_build/results?buildId={build}") if server and build else "",
         # The ID is Azure's own number, also for a repository on GitHub, which has a number besides.
         pull_request=get("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER", "SYSTEM_PULLREQUEST_PULLREQUESTID"),
-        repository=get("BUILD_REPOSITORY_NAME") or without_userinfo(get("BUILD_REPOSITORY_URI")),
+        repository=get("BUILD_REPOSITORY_NAME") or public_url(get("BUILD_REPOSITORY_URI")),
     )
 
 
@@ -141,9 +139,9 @@ def _buildkite(get: Variables) -> Environment:
         commit="" if commit == "HEAD" else commit,
         job=get("BUILDKITE_STEP_KEY", "BUILDKITE_LABEL"),
         build_id=get("BUILDKITE_BUILD_NUMBER"),
-        build_url=without_userinfo(get("BUILDKITE_BUILD_URL")),
+        build_url=public_url(get("BUILDKITE_BUILD_URL")),
         pull_request="" if request == "false" else request,
-        repository=without_userinfo(get("BUILDKITE_REPO")),
+        repository=public_url(get("BUILDKITE_REPO")),
     )
 
 
@@ -156,11 +154,6 @@ _SYSTEMS: tuple[tuple[str, str, Callable[[Variables], Environment]], ...] = (
     ("BUILDKITE", "buildkite", _buildkite),
     ("JENKINS_URL", "jenkins", _jenkins),
 )
-
-
-def without_userinfo(url: str) -> str:
-    """Return a well-formed ``url`` without user name and password, so that it can be stored and followed."""
-    return re.sub(_USERINFO, lambda match: match["scheme"] or "", url, count=1)
 
 
 def _branch(ref: str) -> str:

@@ -21,6 +21,7 @@ from pytest_sergas.core.records import (
     RunRecord,
     TestRecord,
 )
+from pytest_sergas.core.text import public_url
 
 T = TypeVar("T")
 
@@ -210,7 +211,7 @@ def _environment(raw: Mapping[str, Any]) -> Environment:
         commit=text(raw, "commit"),
         job=text(raw, "buildName"),
         build_id=text(raw, "buildId"),
-        build_url=text(raw, "buildUrl"),
+        build_url=public_url(text(raw, "buildUrl")),
         pull_request=text(extra, "pullRequest"),
         repository=text(raw, "repositoryName"),
         python=text(extra, "python"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_sergas.core.text import clean, one_line, show_value
+from pytest_sergas.core.text import clean, one_line, public_url, show_value
 from pytest_sergas.errors import SergasError
 
 STATUSES = ("passed", "failed", "skipped", "pending", "other")
@@ -58,7 +58,7 @@ class Report:
     """One run; a text is empty and a time None where the document says nothing.
 
     Attributes:
-        build_url: where the CI shows it; may be any text.
+        build_url: where the CI shows it, as `public_url` leaves it; may be any text.
         shard, split: which part of the suite it is ("2/5"), and of which split.
     """
 
@@ -124,7 +124,7 @@ def read_report(document: object) -> Report:
         summary.moment("start"),
         summary.moment("stop"),
         tuple(_tests(results)),
-        environment.text("buildUrl", limit=_URL_LIMIT),
+        public_url(environment.text("buildUrl", limit=_URL_LIMIT)),
         _own_text(extra, "shard"),
         _own_text(extra, "split"),
     )

@@ -91,6 +91,26 @@ class Route:
         return tuple(dict.fromkeys((*self.channels, *(name for step in self.escalations for name in step.channels))))
 
 
+def never_reached(routes: Sequence[Route]) -> list[tuple[Route, Route]]:
+    """Return the routes that are never tried, each with the earlier one that takes whatever it would match.
+
+    That one has no matchers, or only such as the later one has too, and does not say ``continue``. Whether one regular
+    expression takes what another one matches is not looked into, but for ``.*``.
+    """
+    found = []
+    for number, route in enumerate(routes):
+        for earlier in routes[:number]:
+            if not earlier.goes_on and _choosing(earlier) <= set(route.matchers):
+                found.append((route, earlier))
+                break
+    return found
+
+
+def _choosing(route: Route) -> set[Matcher]:
+    """Return the matchers that not everything matches."""
+    return {matcher for matcher in route.matchers if (matcher.op, matcher.value) != ("=~", ".*")}
+
+
 class Router:
     """Routes, ready to be asked.
 

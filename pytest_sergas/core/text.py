@@ -7,6 +7,8 @@ import unicodedata
 
 # Patterns are texts here: `re` compiles and keeps each when it is first needed, which in most runs is never.
 _SCHEME = r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://"
+_USERINFO = r"^(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)?[^/?#]*@"
+_BUILD = r"(?:^|&)buildId=[0-9]{1,20}(?=&|$)"
 _QUERY = r"(?s)(://[^\s?#]*)[?#].*"
 _HIDDEN_KEY = r"(?i)passw|passphrase|token|secret|credential|api[_-]?key|private[_-]?key|webhook|authorization|cookie"
 # Among the words of a connection string.
@@ -85,6 +87,17 @@ def redact_url(url: str) -> str:
     scheme = re.match(_SCHEME, before)
     shown = f"{scheme[0] if scheme else ''}***@{rest}" if at else url
     return re.sub(_QUERY, r"\1?***", shown)
+
+
+def public_url(url: str) -> str:
+    """Return an address that a record may keep and that people follow: without user name, password, query and fragment.
+
+    Of the query the number of a build stays, without which an address of Azure Pipelines leads nowhere.
+    """
+    plain = re.sub(_USERINFO, lambda match: match["scheme"] or "", url, count=1)
+    place, _, query = plain.partition("#")[0].partition("?")
+    number = re.search(_BUILD, query)
+    return f"{place}?{number[0].strip('&')}" if number else place
 
 
 def is_secret(key: str) -> bool:

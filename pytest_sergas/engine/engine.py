@@ -15,7 +15,7 @@ from pytest_sergas.config.channels import ChannelsSettings
 from pytest_sergas.config.checks import ChecksSettings
 from pytest_sergas.config.collect import CollectSettings
 from pytest_sergas.config.groups import GroupSettings
-from pytest_sergas.config.routes import RoutesSettings
+from pytest_sergas.config.routes import RoutesSettings, route_warnings
 from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import MEMORY, ServeSettings
 from pytest_sergas.core.clock import Now
@@ -347,4 +347,6 @@ def _plan(
     for refused in rules.refused:
         stay = "those that it had stay in force" if refused.kept else "none of its rules is in force"
         _LOG.error("%s: %s: %s", refused.file, stay, "; ".join(refused.faults))
+    for warning in route_warnings(alerting.routes):
+        _LOG.warning("%s", warning)
     return _Parts(checks, alerting, rules, sources)

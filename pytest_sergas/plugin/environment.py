@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_sergas.core.ci import FIELD_LIMIT, from_variables, without_userinfo
+from pytest_sergas.core.ci import FIELD_LIMIT, from_variables
 from pytest_sergas.core.records import Environment
-from pytest_sergas.core.text import one_line
+from pytest_sergas.core.text import one_line, public_url
 
 _COMMIT = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 _SMALL_BYTES = 64 * 1024
@@ -51,7 +51,7 @@ def _checkout(root: Path) -> tuple[str, str, str]:
     if own is None:
         return "", "", ""
     shared = _shared_directory(own)
-    repository = one_line(without_userinfo(_origin(_read(shared / "config", _SMALL_BYTES))), FIELD_LIMIT)
+    repository = one_line(public_url(_origin(_read(shared / "config", _SMALL_BYTES))), FIELD_LIMIT)
     head = _read(own / "HEAD", _SMALL_BYTES).strip()
     if not head.startswith("ref:"):
         return "", _commit(head), repository

@@ -70,8 +70,10 @@ def _replace(target: Path, data: bytes, mode: int | None) -> None:
     # Short, because the target's name may be as long as the file system allows; and not ending as it does,
     # because who reads every *.prom of a directory must not find this one.
     new = target.with_name(f".sergas-{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    # Nobody may read for a moment what the permissions keep from them in the end.
+    at_first = 0o666 if mode is None else stat.S_IMODE(mode) & 0o666
     try:
-        with new.open("xb") as file:
+        with open(new, "xb", opener=lambda path, flags: os.open(path, flags, at_first)) as file:
             file.write(data)
         if mode is not None:
             new.chmod(stat.S_IMODE(mode))

@@ -42,8 +42,8 @@ from pytest_sergas.sidecar.pushed_json import groups_document, status_document
 TTL_HEADER = "sergas-ttl"
 
 _SMALL_BYTES = 64 * 1024  # what is parsed within a few milliseconds, and so on the event loop
-_GZIP_MIN_BYTES = 1_024
-_GZIP_LEVEL = 1  # a page is ten times smaller with it, and a third more with the default, which takes five times longer
+GZIP_MIN_BYTES = 1_024
+GZIP_LEVEL = 1  # a page is ten times smaller with it, and a third more with the default, which takes five times longer
 _PLAINLY_ENCODED = re.compile(r"%2[fF]|(%2[eE])")
 _UNCLEAN = re.compile(r"//|/\.{1,2}(?:/|\Z)")
 _TTL = kinds.duration(0, kinds.YEAR_S, "seconds (0 for ever)")
@@ -181,7 +181,7 @@ class _PageEndpoint(_Endpoint):
     async def answer(self, scope: Scope, receive: Receive) -> Response:
         del receive
         headers = Headers(scope=scope)
-        if _quality(headers.get("accept", ""), OPENMETRICS) > _quality(headers.get("accept", ""), TEXT):
+        if quality(headers.get("accept", ""), OPENMETRICS) > quality(headers.get("accept", ""), TEXT):
             body, kind = await self.engine.page.openmetrics(clock.read()), OPENMETRICS
         else:
             body, kind = await self.engine.page.text(clock.read()), TEXT
@@ -284,7 +284,7 @@ def _is_delimited_protobuf(content_type: str) -> bool:
     )
 
 
-def _quality(accept: str, wanted: str) -> float:
+def quality(accept: str, wanted: str) -> float:
     """Return how much ``accept`` wants a media type; 0 when it does not name it."""
     name = wanted.partition(";")[0]
     found = 0.0
@@ -297,7 +297,7 @@ def _quality(accept: str, wanted: str) -> float:
 
 async def _compressed(body: bytes, kind: str, headers: Headers) -> Response:
     vary = {"Vary": "Accept, Accept-Encoding"}
-    if len(body) < _GZIP_MIN_BYTES or _quality(headers.get("accept-encoding", ""), "gzip") == 0:
+    if len(body) < GZIP_MIN_BYTES or quality(headers.get("accept-encoding", ""), "gzip") == 0:
         return Response(body, media_type=kind, headers=vary)
-    packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
+    packed = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL, mtime=0)
     return Response(packed, media_type=kind, headers={**vary, "Content-Encoding": "gzip"})

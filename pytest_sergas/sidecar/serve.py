@@ -21,6 +21,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pytest_sergas.config.serve import Address, ServeSettings, address
 from pytest_sergas.core.clock import Now
@@ -252,7 +254,7 @@ class Process:
     def _config(self) -> uvicorn.Config:
         context = self._context
         return uvicorn.Config(
-            self._guard,
+            _Ending(self._guard),
             http=self._protocol(),
             loop="asyncio",  # uvloop was measured and does not help
             ws="none",
@@ -266,6 +268,31 @@ class Process:
             timeout_graceful_shutdown=max(1, round(self._loaded.settings.serve.drain_timeout)),
             ssl_context_factory=(lambda _config, _default: context) if context is not None else None,
         )
+
+
+class _Ending:
+    """An application round another one, which answers what is still going on when the process may wait no longer.
+
+    uvicorn cancels it then. Whoever sends a body slowly is the usual case, and no fault of the application's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not has_begun:
+                text = "the server stops, and could wait no longer for this request; send it again\n"
+                await PlainTextResponse(text, 503, {"Retry-After": "1"})(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -106,11 +107,29 @@ def test_no_json_breaks_the_judgement(value: object, path: str) -> None:
     assert isinstance(Expected(json_path=path).fault(200, json.dumps(value).encode()), str)
 
 
-def test_only_the_beginning_of_a_long_body_is_read(tmp_path: Path) -> None:
-    with answering(always(body="x" * BODY_LIMIT_BYTES + "ready")) as server:
-        result = run(make("http", tmp_path, url=server.url, body="ready"))
+def test_only_the_beginning_of_a_long_body_is_read_and_that_is_said(tmp_path: Path) -> None:
+    padding = "x" * (BODY_LIMIT_BYTES - len('{"a":""}'))
+    bodies = {"/text": f"{padding}        ready", "/longer": f'{{"a":"{padding}x"}}', "/just": f'{{"a":"{padding}"}}'}
+    with answering(lambda asked: Answer(body=bodies[asked.path])) as server:
+        text = run(make("http", tmp_path, url=f"{server.url}/text", body="ready"))
+        longer, just = (
+            run(make("http", tmp_path, url=server.url + path, json_path="a")) for path in ("/longer", "/just")
+        )
 
-    assert result.message == f"{server.url}: 'ready' does not stand in the body"
+    assert text.message == f"{server.url}/text: 'ready' does not stand in the first 1 MiB of the body"
+    assert longer.message == f"{server.url}/longer: the body is longer than 1 MiB, the most that is read for a"
+    assert just.message == f"{server.url}/just: answered 200"
+
+
+def test_answer_in_gzip_is_read_and_what_is_not_gzip_is_said(tmp_path: Path) -> None:
+    zipped = {"Content-Encoding": "gzip"}
+    bodies = {"/good": gzip.compress(b'{"db": "up"}'), "/bad": b"up", "/cut": gzip.compress(b"up" * 5_000)[:20]}
+    with answering(lambda asked: Answer(200, bodies[asked.path], zipped)) as server:
+        good = run(make("http", tmp_path, url=f"{server.url}/good", json_path="db", json_value="up", body="up"))
+        bad, cut = (run(make("http", tmp_path, url=server.url + path, body="up")) for path in ("/bad", "/cut"))
+
+    assert (good.status, bad.status, cut.status) == (HEALTHY, UNHEALTHY, UNHEALTHY)
+    assert bad.message == f"{server.url}/bad: Error -3 while decompressing data: incorrect header check"
 
 
 # Redirects
@@ -251,6 +270,14 @@ def test_certificate_of_an_unknown_authority_is_unhealthy(tmp_path: Path) -> Non
             {"url": "http://shop", "json_value": "up"},
             "json_value = 'up': json_path is missing: where the value stands",
             id="a value without a path",
+        ),
+        *(
+            pytest.param(
+                {"url": "http://shop", "method": "HEAD", key: "up"},
+                f"{key} = 'up': an answer to HEAD has no body; set method = \"GET\", or remove this",
+                id=f"HEAD with {key}",
+            )
+            for key in ("body", "json_path")
         ),
         pytest.param(
             {"url": "http://shop", "json_path": "db", "json_value": ["up"]},

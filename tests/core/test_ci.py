@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.core.ci import FIELD_LIMIT, from_variables
+from pytest_sergas.core.ctrf import to_json
+from pytest_sergas.core.ctrf_reading import from_json
 from pytest_sergas.core.records import Environment
+from pytest_sergas.core.report import read_report
+from pytest_sergas.core.text import public_url
+from tests.publishers.conftest import record, run_of
 
 pytestmark = pytest.mark.unit
 
@@ -339,3 +346,38 @@ def test_whatever_a_variable_holds_each_field_is_one_bounded_line(text: str, env
         assert len(value) <= FIELD_LIMIT
         assert len(value.splitlines()) <= 1
         assert value.encode("utf-8").decode("utf-8") == value
+
+
+@pytest.mark.parametrize("environ", [GITHUB, GITLAB, JENKINS, CIRCLECI, AZURE, BUILDKITE])
+def test_query_of_an_address_reaches_no_record(environ: dict[str, str]) -> None:
+    spoiled = {
+        name: f"{value}?private_token=s3cret&a=b#s3cret" if value.startswith("https://") else value
+        for name, value in environ.items()
+    }
+
+    assert "s3cret" not in repr(from_variables(spoiled))
+    assert from_variables(spoiled).build_url
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://ci.example/1?token=s3cret", "https://ci.example/1"),
+        ("https://ci.example/1#s3cret", "https://ci.example/1"),
+        ("https://me:s3cret@ci.example/a@b/1", "https://ci.example/a@b/1"),
+        ("https://dev.azure.com/a/_build/results?buildId=77", "https://dev.azure.com/a/_build/results?buildId=77"),
+        ("https://a/results?x=s3cret&buildId=77&y=s3cret", "https://a/results?buildId=77"),
+        ("https://a/results?buildId=s3cret", "https://a/results"),
+        ("git@host.example:acme/shop.git", "host.example:acme/shop.git"),
+        ("", ""),
+    ],
+)
+def test_address_in_a_record_is_public(url: str, kept: str) -> None:
+    assert public_url(url) == kept
+
+
+def test_query_of_an_address_in_a_document_of_others_is_not_taken_over() -> None:
+    written = to_json(run_of(record("a"), environment=Environment(build_url="https://ci.example/1?token=s3cret")))
+
+    assert from_json(written).environment.build_url == "https://ci.example/1"
+    assert read_report(json.loads(written)).build_url == "https://ci.example/1"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.routes import Route, Router, all_of, read_matcher, write_matcher
+from pytest_sergas.core.routes import Route, Router, all_of, never_reached, read_matcher, write_matcher
 from pytest_sergas.core.series import Matcher
 
 pytestmark = pytest.mark.unit
@@ -105,3 +105,21 @@ def test_group_labels_are_those_that_the_route_groups_by() -> None:
     labels = (("alertname", "A"), ("job", "shop"), ("type", "unit"))
 
     assert Route(group_by=("job", "team")).group_labels(labels) == (("job", "shop"),)
+
+
+def test_route_behind_one_that_takes_all_it_would_match_is_never_reached() -> None:
+    def route(name: str, *matchers: str, goes_on: bool = False) -> Route:
+        return Route(name, tuple(map(read_matcher, matchers)), ("log",), goes_on=goes_on)
+
+    def hidden(*routes: Route) -> list[tuple[str, str]]:
+        return [(one.name, by.name) for one, by in never_reached(routes)]
+
+    everything, critical = route("everything"), route("critical", "severity=critical")
+    assert hidden(critical, everything) == []
+    assert hidden(everything, critical, route("b")) == [("critical", "everything"), ("b", "everything")]
+    assert hidden(route("first", goes_on=True), critical, everything) == []
+    assert hidden(route("any", "job=~.*"), critical) == [("critical", "any")]
+    assert hidden(route("some", "job=~.+"), critical) == []
+    closer = route("closer", "job=shop", "severity=critical")
+    assert hidden(critical, closer) == [("closer", "critical")]
+    assert hidden(closer, critical) == []

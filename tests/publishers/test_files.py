@@ -6,6 +6,8 @@ import os
 import resource
 import stat
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,31 @@ def _as_ordinary_user(path: Path) -> str | None:
     os.waitpid(child, 0)
     with os.fdopen(reading, encoding="utf-8") as answer:
         return answer.read()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_file_for_its_owner_alone_is_never_readable_for_others(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.yml"
+    file.write_text("old", encoding="utf-8")
+    modes: list[int] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            for found in tmp_path.glob(".sergas-*"):
+                with suppress(FileNotFoundError):
+                    modes.append(stat.S_IMODE(found.stat().st_mode))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    before = os.umask(0)
+    try:
+        while not modes:
+            write_atomically(file, b"x" * 20_000_000, permissions=0o600)
+    finally:
+        os.umask(before)
+        done.set()
+        looking.join()
+
+    assert set(modes) == {0o600}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 import trustme
@@ -317,3 +321,46 @@ def test_without_the_extra_it_names_the_command(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "sergas: the sidecar needs more packages: pip install 'pytest-sergas[sidecar]'\n"
+
+
+UPLOADS = ("PUT /metrics/job/shop", "POST /api/runs", "POST /api/silences", "POST /alerts/silence")
+
+
+def test_uploads_that_are_not_over_when_it_must_end_are_refused_without_a_traceback(tmp_path: Path) -> None:
+    with sidecar(tmp_path, config="[serve]\ndrain_timeout = 1\n") as running, contextlib.ExitStack() as stack:
+        place = urlsplit(running.url)
+        where = (place.hostname or "", place.port or 0)
+        clients = [stack.enter_context(socket.create_connection(where)) for _ in UPLOADS]
+        for client, line in zip(clients, UPLOADS, strict=True):
+            head = f"{line} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+            client.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 100\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100")  # it waits for the body by now
+            client.sendall(b"{")
+        running.send(signal.SIGTERM)
+        answers = [client.makefile("rb").read().decode() for client in clients]
+
+        assert running.wait() == 0
+    text = "the server stops, and could wait no longer for this request; send it again\n"
+    assert [(answer.split(" ")[1], answer.endswith(text)) for answer in answers] == [("503", True)] * 4
+    assert "Traceback" not in running.printed
+
+
+def test_answers_are_compressed_where_the_client_accepts_it(tmp_path: Path) -> None:
+    with sidecar(tmp_path) as running:
+        for path in ("/", "/api/openapi.json", "/static/sergas.css", "/metrics"):
+            sent = []
+            for accepted in ("gzip", "gzip;q=0", "br"):
+                request = Request(running.url + path, headers={"Accept-Encoding": accepted})
+                with urlopen(request, timeout=60) as answer:
+                    sent.append((answer.headers["Content-Encoding"], answer.read()))
+            (zipped, packed), *plain = sent
+            assert (path, zipped, [encoding for encoding, _ in plain]) == (path, "gzip", [None, None])
+            assert len(gzip.decompress(packed)) > len(packed)
+            if path.startswith(("/api", "/static")):
+                assert gzip.decompress(packed) == plain[0][1]
+
+
+def test_route_that_is_never_reached_is_warned_of_at_the_start(tmp_path: Path) -> None:
+    config = 'channels = [{type = "log"}]\nroutes = [{channels = ["log"]}, {match = ["b=c"], channels = ["log"]}]\n'
+    with sidecar(tmp_path, config=config) as running:
+        running.waits_for("routes.2: is never reached: routes.1 before it takes everything; move it before that one")
