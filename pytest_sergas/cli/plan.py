@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import pytest
 from pytest_sergas.cli._options import add_json, as_json
 from pytest_sergas.core.makespan import makespan_s
 from pytest_sergas.core.plan import History, Plan, Rules, plan
-from pytest_sergas.core.shards import MOST, split
+from pytest_sergas.core.shards import MOST, SourceOrder
 from pytest_sergas.core.summary import seconds
 from pytest_sergas.core.text import keep_end
 from pytest_sergas.errors import SergasError
@@ -47,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    planned = _collect(arguments.pytest, arguments.workers)
+    planned = _collect(arguments.pytest, arguments.workers, arguments.shards)
     if as_json(arguments):
-        print(json.dumps(to_document(planned, arguments.shards), indent=2))
+        print(json.dumps(to_document(planned), indent=2))
     else:
-        print("\n".join(to_lines(planned, arguments.shards, every=arguments.units)))
+        print("\n".join(to_lines(planned, every=arguments.units)))
     return 0
 
 
@@ -61,15 +61,18 @@ class Planned:
 
     Attributes:
         node_ids: of the tests, in the order that the units' places refer to.
+        shards: the node ids of each; empty where the suite is not split.
     """
 
     node_ids: Sequence[str]
     rules: Rules
     plan: Plan
     workers: int
+    history: History
+    shards: Sequence[Sequence[str]] = ()
 
 
-def to_document(planned: Planned, shards: int) -> dict[str, Any]:
+def to_document(planned: Planned) -> dict[str, Any]:
     """Return the plan for `json.dumps`; times in seconds, units in the order in which they would begin."""
     made, rules = planned.plan, planned.rules
     units = [
@@ -83,7 +86,6 @@ def to_document(planned: Planned, shards: int) -> dict[str, Any]:
         for number, stage in enumerate(made.stages, start=1)
         for unit in stage
     ]
-    parts = split(made.units, shards) if shards > 1 and made.units else ()
     return {
         "reason": made.reason,
         "workers": planned.workers,
@@ -91,15 +93,14 @@ def to_document(planned: Planned, shards: int) -> dict[str, Any]:
         "estimate": makespan_s(made, planned.workers) if made.units else 0.0,
         "max_workers": dict(rules.caps),
         "units": units,
-        "shards": [[planned.node_ids[place] for unit in part for place in unit.tests] for part in parts],
+        "shards": [list(part) for part in planned.shards],
     }
 
 
-def to_lines(planned: Planned, shards: int, *, every: bool) -> Iterator[str]:
+def to_lines(planned: Planned, *, every: bool) -> Iterator[str]:
     """Return the lines for a terminal.
 
     Args:
-        shards: how many machines share the tests.
         every: show all units with all their tests, not only the first ones.
     """
     made, rules = planned.plan, planned.rules
@@ -125,11 +126,21 @@ def to_lines(planned: Planned, shards: int, *, every: bool) -> Iterator[str]:
                 yield f"  {time:>7}  {keep_end(name, _WIDTH - 11 - len(more))}{more}"
         if len(units) > _SHOWN and not every:
             yield f"           and {len(units) - _SHOWN} more units"
-    if shards > 1:
+    if planned.shards:
         yield ""
-        for number, part in enumerate(split(made.units, shards), start=1):
-            tests = sum(len(unit.tests) for unit in part)
-            yield f"shard {number}/{shards}: {tests} tests, {seconds(sum(unit.seconds for unit in part))}"
+        expected_s = _expected_s(planned)
+        for number, part in enumerate(planned.shards, start=1):
+            part_s = sum(expected_s[node_id] for node_id in part)
+            yield f"shard {number}/{len(planned.shards)}: {len(part)} tests, {seconds(part_s)}"
+
+
+def _expected_s(planned: Planned) -> dict[str, float]:
+    """Return node id → the seconds that a test is expected to take."""
+    return {
+        planned.node_ids[place]: planned.history.durations.get(planned.node_ids[place], unit.seconds / len(unit.tests))
+        for unit in planned.plan.units
+        for place in unit.tests
+    }
 
 
 class _Planner:
@@ -138,12 +149,26 @@ class _Planner:
     def __init__(self) -> None:
         self.config: pytest.Config | None = None
         self.items: list[pytest.Item] = []
+        self.order = SourceOrder(())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        self.order = SourceOrder([item.nodeid for item in items])
+        return (yield)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.config, self.items = session.config, session.items
 
 
-def _collect(arguments: list[str], workers: int) -> Planned:
+class _NothingFound:
+    """What collecting finds where no test has a type."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, str] = {}
+        self.gates: dict[str, int] = {}
+
+
+def _collect(arguments: list[str], workers: int, shards: int) -> Planned:
     """Let pytest collect, and return the plan.
 
     Raises:
@@ -159,20 +184,28 @@ def _collect(arguments: list[str], workers: int) -> Planned:
         raise SergasError(f"sergas: pytest could not collect the tests (status {int(status)}); mend that first")
     from pytest_sergas.plugin import LOADED
     from pytest_sergas.plugin.durations import KeptDurations
-    from pytest_sergas.plugin.sharding import collected
+    from pytest_sergas.plugin.sharding import collected, cut
 
-    found: Collection | None = planner.config.pluginmanager.getplugin("sergas-collection")
-    types, gates = (found.types, found.gates) if found is not None else ({}, {})
-    tests, rules = collected(planner.items, types, gates)
+    found: Collection | _NothingFound | None = planner.config.pluginmanager.getplugin("sergas-collection")
+    found = found or _NothingFound()
+    tests, rules = collected(planner.items, found.types, found.gates)
     loaded = planner.config.stash.get(LOADED, None)  # None where no test file was met
-    history = History()
+    history, shared = History(), b""
     if loaded is not None:
-        kept = KeptDurations(planner.config, loaded)
-        history = kept.history()
+        try:
+            kept = KeptDurations(planner.config, loaded)
+            history = kept.history()
+            shared = kept.shared() if shards > 1 else b""
+        except pytest.UsageError as error:
+            raise SergasError(str(error)) from error
         for note in kept.notes:
             print(note, file=sys.stderr)
     made = plan(tests, rules, history, workers=workers)
-    return Planned([test.node_id for test in tests], rules, made, workers)
+    parts: list[list[str]] = []
+    if shards > 1 and tests:
+        ordered, units = cut(planner.items, planner.order, found, shared, shards)
+        parts = [[ordered[place].nodeid for unit in part for place in unit.tests] for part in units]
+    return Planned([test.node_id for test in tests], rules, made, workers, history, parts)
 
 
 def _number(text: str) -> int:

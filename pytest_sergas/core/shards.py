@@ -18,6 +18,7 @@ from pytest_sergas.core.plan import Unit
 
 MOST = 10_000
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+_NUMBER = re.compile(r"([^0-9]*)([0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,32 @@ def parse(text: str) -> Shard:
     if not 1 <= shard.number <= shard.of:
         raise NotAllowed(f"allowed: a number from 1 to {shard.of}, such as 1/{shard.of}")
     return shard
+
+
+class SourceOrder:
+    """The order of collection, as far as it is the same on every machine.
+
+    Functions stand as they were collected. The parameters of one may come from a set, and are sorted: numbers in them
+    by value, so that most stand as they were collected, too.
+
+    Args:
+        node_ids: of the whole suite, as pytest has collected it, before other plugins have put it in another order.
+    """
+
+    def __init__(self, node_ids: Iterable[str]) -> None:
+        self._functions: dict[str, int] = {}
+        for node_id in node_ids:
+            self._functions.setdefault(_function(node_id), len(self._functions))
+
+    def key(self, node_id: str) -> tuple[int, Sequence[tuple[str, int, str]], str]:
+        """Return what to sort by; what was not there when the others were collected stands behind them."""
+        place = self._functions.get(_function(node_id), len(self._functions))
+        pieces = _NUMBER.findall(node_id)
+        return place, [(text, len(digits.lstrip("0")), digits.lstrip("0")) for text, digits in pieces], node_id
+
+
+def _function(node_id: str) -> str:
+    return node_id.partition("[")[0]
 
 
 def split(units: Iterable[Unit], shards: int) -> list[list[Unit]]:

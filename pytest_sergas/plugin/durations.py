@@ -51,6 +51,7 @@ class KeptDurations:
 
     def __init__(self, config: pytest.Config, loaded: Loaded) -> None:
         self._config = config
+        self._loaded = loaded
         named = loaded.settings.durations
         self._sharded = bool(config.getoption("sergas_shard"))
         self._served = self._serve(loaded) if is_url(named) else None
@@ -84,8 +85,11 @@ class KeptDurations:
         """Return the shared file, from which all shards are cut; empty where there is none yet.
 
         Raises:
-            pytest.UsageError: it is there and cannot be used; other machines would cut other shards.
+            pytest.UsageError: it is there and cannot be used, or a sidecar is named; other machines would cut other
+                shards.
         """
+        if self._served is not None:
+            raise _is_served(self._loaded)
         if self._shared is None:
             return b""
         try:
@@ -120,15 +124,10 @@ class KeptDurations:
             self.notes.update(dict.fromkeys(results.update(cached / results.NAME, tests, expected)))
 
     def _serve(self, loaded: Loaded) -> ServedDurations:
-        from pytest_sergas.core.text import redact_url
         from pytest_sergas.plugin.served import ServedDurations
 
         if self._sharded:
-            fault = (
-                f"durations = {redact_url(loaded.settings.durations)!r}: what a sidecar serves changes with each run, "
-                "and a shard needs the same on each machine; name a file"
-            )
-            raise pytest.UsageError(str(ConfigurationError((fault,))))
+            raise _is_served(loaded)
         try:
             return ServedDurations(loaded, self._config.rootpath)
         except ConfigurationError as error:
@@ -161,6 +160,16 @@ def made_cache_directory(config: pytest.Config) -> Path | None:
         return Path(cache.mkdir("sergas"))
     except OSError:
         return None  # pytest itself says that its cache cannot be written
+
+
+def _is_served(loaded: Loaded) -> pytest.UsageError:
+    from pytest_sergas.core.text import redact_url
+
+    fault = (
+        f"durations = {redact_url(loaded.settings.durations)!r}: what a sidecar serves changes with each run, "
+        "and a shard needs the same on each machine; name a file"
+    )
+    return pytest.UsageError(str(ConfigurationError((fault,))))
 
 
 def to_history(durations: dict[str, Duration]) -> History:

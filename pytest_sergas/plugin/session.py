@@ -206,11 +206,12 @@ class Collection:
         self._note_all(policies)
         if self._coroutines:
             config.pluginmanager.register(Coroutines(self._coroutines), "sergas-coroutines")
-        if self.gates:
-            self._set_gates(config, items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # Not before: --ff and --nf put their tests first when all others have had the items.
+        if self.gates:
+            self._set_gates(session.config, session.items)
         if is_worker(session.config):
             from pytest_sergas.plugin.worker import finish_collection
 

@@ -1,21 +1,21 @@
 """``--sergas-shard 2/5``: wherever tests are collected, those of the other shards go.
 
-Workers and machines must all come to the same split. So the tests are put in order by their node ids, whatever
-order another plugin has given them, and what the split depends on beside them, the shared file of durations, is
-read once by the controller and sent to its workers.
+Workers and machines must all come to the same split. So the tests are cut in the order of collection, whatever order
+another plugin has given them, and what the split depends on beside them, the shared file of durations, is read once by
+the controller and sent to its workers. What is left runs in the order that all plugins together have given it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
 
 from pytest_sergas.core.durations import from_json
-from pytest_sergas.core.plan import Collected, Rules, plan
+from pytest_sergas.core.plan import Collected, Rules, Unit, plan
 from pytest_sergas.core.records import UNTYPED
-from pytest_sergas.core.shards import Shard, fingerprint, parse, split
+from pytest_sergas.core.shards import Shard, SourceOrder, fingerprint, parse, split
 from pytest_sergas.plugin.durations import to_history
 from pytest_sergas.plugin.role import is_worker
 from pytest_sergas.plugin.units import Ties
@@ -55,6 +55,20 @@ def collected(
     return tests, Rules(gates, caps)
 
 
+def cut(
+    items: Sequence[pytest.Item], order: SourceOrder, found: Findings, durations: bytes, shards: int
+) -> tuple[list[pytest.Item], list[list[Unit]]]:
+    """Return ``items`` in the order in which they are cut, and the units of each shard.
+
+    Args:
+        durations: the shared file's contents, or empty.
+    """
+    ordered = sorted(items, key=lambda item: order.key(item.nodeid))
+    tests, rules = collected(ordered, found.types, found.gates)
+    history = to_history(from_json(durations) if durations else {})
+    return ordered, split(plan(tests, rules, history, workers=shards).units, shards)
+
+
 class Sharding:
     """Deselects the tests of other shards, in the only process or on a worker.
 
@@ -79,9 +93,10 @@ class Sharding:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
+        order = SourceOrder([item.nodeid for item in items])
         result = yield
         workerinput: dict[str, Any] = getattr(config, "workerinput", {})
-        own = self._own(items, workerinput.get(_DURATIONS, self._durations))
+        own = self._own(items, order, workerinput.get(_DURATIONS, self._durations))
         dropped = [item for item in items if id(item) not in own]
         items[:] = [item for item in items if id(item) in own]
         if dropped:
@@ -90,12 +105,9 @@ class Sharding:
             config.workeroutput[_OUTPUT] = (self.of_tests, self.split)  # type: ignore[attr-defined]  # pytest-xdist's
         return result
 
-    def _own(self, items: list[pytest.Item], durations: bytes) -> set[int]:
-        ordered = sorted(items, key=lambda item: item.nodeid)
-        tests, rules = collected(ordered, self._found.types, self._found.gates)
-        history = to_history(from_json(durations) if durations else {})
-        parts = split(plan(tests, rules, history, workers=self._shard.of).units, self._shard.of)
-        self.of_tests, self.split = len(tests), fingerprint([test.node_id for test in tests], parts)
+    def _own(self, items: list[pytest.Item], order: SourceOrder, durations: bytes) -> set[int]:
+        ordered, parts = cut(items, order, self._found, durations, self._shard.of)
+        self.of_tests, self.split = len(items), fingerprint([item.nodeid for item in ordered], parts)
         return {id(ordered[place]) for unit in parts[self._shard.number - 1] for place in unit.tests}
 
 

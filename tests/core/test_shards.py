@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_sergas.core.kinds import NotAllowed
 from pytest_sergas.core.plan import Unit
-from pytest_sergas.core.shards import Shard, fingerprint, parse, split
+from pytest_sergas.core.shards import Shard, SourceOrder, fingerprint, parse, split
 
 pytestmark = pytest.mark.unit
 
@@ -122,3 +122,25 @@ def test_what_is_no_shard_says_what_is_allowed(text: str, message: str) -> None:
         parse(text)
 
     assert str(caught.value) == message
+
+
+def test_order_of_a_split_is_that_of_collection_and_the_same_whatever_a_set_gave() -> None:
+    functions = [
+        "b.py::test_z[9]",
+        "b.py::test_z[10]",
+        "b.py::test_a",
+        "a.py::TestA::test_b[x-2]",
+        "a.py::TestA::test_b[x-11]",
+    ]
+    shuffled = [
+        "b.py::test_z[10]",
+        "b.py::test_z[9]",
+        "b.py::test_a",
+        "a.py::TestA::test_b[x-11]",
+        "a.py::TestA::test_b[x-2]",
+    ]
+    added = "a.py::TestA::test_added"
+
+    orders = [SourceOrder(functions), SourceOrder(shuffled)]
+
+    assert [sorted([added, *reversed(functions)], key=order.key) for order in orders] == [[*functions, added]] * 2
