@@ -21,6 +21,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
     pytest-timeout        get_env_settings, Settings                              timeouts of types
                           _get_item_settings                                      later attempts under a timeout mark
                           timeout_sigalrm, timeout_timer                          the outcome timeout
+    pytest                _pytest.subtests.failed_subtests_key                     retries for a subtest of unittest
     pytest-rerunfailures  get_reruns_count                                        retries of types
                           delays, filters and conditions, counts on the item      several attempts for a time budget
                           Config.failures_db                                      the same, under a cap of the run
@@ -33,6 +34,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -388,6 +390,24 @@ def reruns_count(config: pytest.Config) -> Callable[[pytest.Item], int | None] |
     except _ChangedError as error:
         lose(config, "pytest-rerunfailures", error, "types bring no retries; pytest-rerunfailures' own settings apply")
         return None
+
+
+def failed_subtests(
+    config: pytest.Config, test: pytest.Item | pytest.TestReport
+) -> tuple[defaultdict[Any, int], Any] | None:
+    """Return how many failed subtests of tests pytest has counted, and the name of ``test`` there.
+
+    What is counted fails its test, and pytest-rerunfailures repeats it for that; pytest counts those of its fixture.
+    """
+    import pytest_rerunfailures
+
+    try:
+        from _pytest.subtests import failed_subtests_key
+    except ImportError:  # pytest 8 knows no subtests
+        return None
+    name = getattr(pytest_rerunfailures, "_failed_subtests_lookup_key", None)
+    counts: defaultdict[Any, int] | None = config.stash.get(failed_subtests_key, None)
+    return None if counts is None else (counts, test.nodeid if name is None else name(test))
 
 
 class Reruns:

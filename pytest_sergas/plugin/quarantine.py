@@ -19,6 +19,7 @@ from pytest_sergas.config.quarantine import read
 from pytest_sergas.core.quarantine import FILE, Mode, Quarantine
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.durations import selects
+from pytest_sergas.plugin.foreign import failed_subtests
 
 _INPUT = "sergas_quarantine"
 
@@ -42,6 +43,8 @@ class Quarantining:
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
         self.unmatched: tuple[str, ...] = ()
+        self._config = config
+        self._failed_subtests: dict[str, int] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -61,13 +64,28 @@ class Quarantining:
     # A wrapper, because pytest's own is called first among the others where it was registered later.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
-        if report.outcome == "failed":
+        if report.outcome == "failed" or self._fails_for_subtests(report):
             entry = self.quarantine.of(report.nodeid)
             if entry is not None:
-                report.sergas_masked = report.outcome  # type: ignore[attr-defined]  # what pytest-xdist carries, too
+                report.sergas_masked = "failed"  # type: ignore[attr-defined]  # what pytest-xdist carries, too
                 report.outcome = "skipped"
                 report.wasxfail = f"in quarantine until {entry.until}: {entry.reason}"
+                if hasattr(report, "context"):
+                    self._count_subtest(report)
         return (yield)
+
+    def _fails_for_subtests(self, report: pytest.TestReport) -> bool:
+        """Whether a call passed of which a subtest did not: pytest calls it failed after everybody has seen it."""
+        if not self._failed_subtests or report.when != "call" or hasattr(report, "context"):
+            return False
+        return self._failed_subtests.pop(report.nodeid, 0) > 0 and report.outcome == "passed"
+
+    def _count_subtest(self, report: pytest.TestReport) -> None:
+        # Nobody else will know that one of unittest's failed, for which the test may have to be repeated.
+        number = self._failed_subtests[report.nodeid] = self._failed_subtests.get(report.nodeid, 0) + 1
+        if (found := failed_subtests(self._config, report)) is not None:
+            counts, name = found
+            counts[name] = max(counts[name], number)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(

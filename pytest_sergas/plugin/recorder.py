@@ -231,8 +231,8 @@ class Recorder:
         when: str = Phase.CRASH if "sergas_crash" in report.__dict__ else report.when or ""
         masked: str = getattr(report, "sergas_masked", "")
         reported: str = masked or report.outcome  # pytest-xdist and pytest-rerunfailures know more words than pytest
-        if hasattr(report, "context") and report.outcome == "skipped":
-            return  # a subtest that was skipped says nothing about its test
+        if hasattr(report, "context") and reported in {"passed", "skipped"}:
+            return  # a subtest that was skipped, or that met the test's xfail mark, says nothing about the test
         message, trace = _describe(report)
         timed_out = MARK in report.__dict__
         outcome = phase_outcome(

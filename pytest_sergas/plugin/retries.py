@@ -14,8 +14,14 @@ import pytest
 
 from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.policy import Policy
-from pytest_sergas.plugin.foreign import ini, option
+from pytest_sergas.plugin.foreign import failed_subtests, ini, option
 from pytest_sergas.plugin.types import Typed
+
+
+def _is_unittest(item: pytest.Function) -> bool:
+    import unittest  # only where a subtest failed
+
+    return item.cls is not None and issubclass(item.cls, unittest.TestCase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Retries:
             mark = self._known[typed] = self._work_out(item, typed.policy)
         if mark is not None:
             item.add_marker(mark, append=False)
+
+    # pytest counts the subtests of its fixture that failed, not those of unittest, and what is counted is repeated.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_exception_interact(
+        self, node: pytest.Item | pytest.Collector, report: pytest.CollectReport | pytest.TestReport
+    ) -> None:
+        if not hasattr(report, "context") or not isinstance(node, pytest.Function) or not _is_unittest(node):
+            return
+        if self._count(node) and (found := failed_subtests(node.config, node)) is not None:
+            counts, name = found
+            counts[name] += 1
 
     def _work_out(self, item: pytest.Item, policy: Policy) -> pytest.MarkDecorator | None:
         if policy.choices["retries"].source.is_engine and not self._refined(policy):

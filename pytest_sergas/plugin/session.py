@@ -127,7 +127,9 @@ class Collection:
         if self._engines.retries and (count := foreign.reruns_count(config)) is not None:
             from pytest_sergas.plugin.retries import Retries
 
-            self._appliers.append(Retries(config, count))
+            retries = Retries(config, count)
+            config.pluginmanager.register(retries, "sergas-retries")
+            self._appliers.append(retries)
         self._measuring: Measuring | None = None
         self._judging: Judging | None = None
         if loaded.settings.measure:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Surefire's order of a case's elements; pytest's own properties come before, and what is unknown after them.
 _ORDER = ("properties", "failure", "rerunFailure", "flakyFailure", "skipped", "error", "rerunError", "flakyError")
+_PASSED = frozenset({Outcome.PASSED, Outcome.FLAKY, Outcome.XPASSED})
 _ERRORS = frozenset({Outcome.ERROR, Outcome.CRASHED})
 _OUTPUT = ("system-out", "system-err")
 # What XML cannot hold, and the DEL character, as pytest has it.
@@ -128,8 +129,12 @@ def _mend_cases(suite: Element, tests: Sequence[TestRecord], prefix: str) -> boo
         elif repeated:
             # Collected twice, or on every worker: which attempt is whose is not in the file.
             raise _Unlike(f"{len(belonging)} tests have the name {key!r} there, and one was repeated")
+        if len(belonging) == 1 and belonging[0].outcome in _PASSED:
+            changed |= _drop_skipped(found[0])
     for case in suite.findall("testcase"):
-        changed |= _show_failure(case)
+        # Who reads that a failed test was skipped would look no further.
+        if case.find("failure") is not None or case.find("error") is not None:
+            changed |= _drop_skipped(case)
     for case in superfluous:
         suite.remove(case)
     return changed
@@ -214,14 +219,12 @@ def _rank(element: Element) -> int:
     return _ORDER.index(element.tag) if element.tag in _ORDER else len(_ORDER)
 
 
-def _show_failure(case: Element) -> bool:
-    """Drop what says that a failed test was skipped: its reader would look no further."""
+def _drop_skipped(case: Element) -> bool:
+    """Drop what subtests that were skipped, or a phase, say of a test that was not; return whether there was some."""
     skipped = case.findall("skipped")
-    if not skipped or (case.find("failure") is None and case.find("error") is None):
-        return False
     for element in skipped:
         case.remove(element)
-    return True
+    return bool(skipped)
 
 
 def _count(suite: Element) -> bool:

@@ -64,24 +64,6 @@ def test_subtest_that_fails_once_makes_its_test_flaky(pytester: pytest.Pytester,
     assert ran.tests["test_one"]["retries"] == 1
 
 
-def test_failed_subtest_of_unittest_is_not_repeated(pytester: pytest.Pytester, run: Run) -> None:
-    pytester.makepyfile(
-        """
-        import unittest, pytest
-
-        @pytest.mark.unit(retries=1)
-        class Case(unittest.TestCase):
-            def test_one(self):
-                with self.subTest("first"): self.fail("wrong")
-        """
-    )
-
-    ran = run()
-
-    assert ran.outcomes == {"Case::test_one": "failed"}
-    assert "retries" not in ran.tests["Case::test_one"]
-
-
 def test_doctests_are_recorded(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(module='def f():\n    """\n    >>> 1 + 1\n    3\n    """')
     pytester.maketxtfile(test_text=">>> 1 + 1\n2\n")
