@@ -1,16 +1,19 @@
 """The machine: CPU, memory, swap, load, network; and its disks, which may hang by themselves.
 
 Percentages are of the machine as psutil sees it. In a container that is the host; what the container may
-use says the collector ``container``.
+use says the collector ``container``. Of disks, `mounts` says which are ours.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sergas.collectors import Context, Measured, Source
+from pytest_sergas.collectors.mounts import Mount, disks, is_container, is_layered, parse, whole_devices
 from pytest_sergas.core.monitoring import Machine, MonitoringMetric, MonitorType
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 # Below this much CPU time a share of it says nothing: the kernel counts in hundredths of a second.
 _ENOUGH_CPU_S = 0.1
+# What may be written between two looks at one disk.
+_BETWEEN_TWO_LOOKS_BYTES = 16 * 1024 * 1024
 # The kernel counts these a second time, in user and in nice.
 _COUNTED_TWICE = ("guest", "guest_nice")
 _IDLE = ("idle", "iowait")
@@ -111,13 +116,46 @@ class Disk:
 
     def collect(self, remaining_s: Callable[[], float]) -> Iterable[Measured]:
         del remaining_s
-        return [*_space(), *_transfer()]
+        mounts = _mounts()
+        in_container = is_container(mounts, os.path.exists)
+        return [*_space(_own_disks(mounts, in_container=in_container)), *_transfer(mounts, in_container=in_container)]
 
 
-def _space() -> Iterator[MonitoringMetric]:
+def _mounts() -> dict[str, Mount]:
+    """Return what is mounted, by mount point; empty where the system does not say it as Linux does."""
+    try:
+        return parse(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"))
+    except OSError:
+        return {}
+
+
+def _own_disks(mounts: Mapping[str, Mount], *, in_container: bool) -> Iterable[str]:
+    """Return the mount points whose space is shown."""
     import psutil
 
-    for mountpoint in sorted({partition.mountpoint for partition in psutil.disk_partitions()} | {"/"}):
+    names = {partition.mountpoint for partition in psutil.disk_partitions()} | {"/"}
+    if not mounts:
+        return sorted(names)
+    on_disks = [mount for name, mount in mounts.items() if name in names]
+    found = disks(on_disks, os.path.isdir, in_container=in_container)
+    layered = next((mount for mount in found if mount.mountpoint == "/" and is_layered(mount)), None)
+    return [one.mountpoint for one in found if one is layered or layered is None or not _is_below(one.mountpoint)]
+
+
+def _is_below(mountpoint: str) -> bool:
+    """Whether the root, which is layered, lies on the disk at ``mountpoint``: it has the same size and what is free."""
+    try:
+        root, other = os.statvfs("/"), os.statvfs(mountpoint)
+    except OSError:
+        return False
+    same = (root.f_blocks * root.f_frsize, root.f_files) == (other.f_blocks * other.f_frsize, other.f_files)
+    return same and abs(root.f_bfree * root.f_frsize - other.f_bfree * other.f_frsize) <= _BETWEEN_TWO_LOOKS_BYTES
+
+
+def _space(mountpoints: Iterable[str]) -> Iterator[MonitoringMetric]:
+    import psutil
+
+    for mountpoint in mountpoints:
         try:
             usage = psutil.disk_usage(mountpoint)
         except OSError:
@@ -128,12 +166,14 @@ def _space() -> Iterator[MonitoringMetric]:
         yield _metric("disk_free_bytes", usage.free, "Disk space that is free", labels, unit="bytes")
 
 
-def _transfer() -> Iterator[MonitoringMetric]:
+def _transfer(mounts: Mapping[str, Mount], *, in_container: bool) -> Iterator[MonitoringMetric]:
     import psutil
 
+    # The kernel counts for the whole host; in a container only what it has for itself is its own.
+    own = {Path(f"/sys/dev/block/{number}").resolve().name for number in whole_devices(mounts.values())}
     for name, disk in psutil.disk_io_counters(perdisk=True).items():
-        if not disk.read_bytes and not disk.write_bytes:
-            continue  # a loop device that nobody uses; there are many
+        if (in_container and name not in own) or (not disk.read_bytes and not disk.write_bytes):
+            continue  # the host's, or a loop device that nobody uses; there are many
         labels = {"device": name}
         yield _metric("disk_read_bytes_total", disk.read_bytes, "Bytes read", labels)
         yield _metric("disk_written_bytes_total", disk.write_bytes, "Bytes written", labels)
