@@ -40,13 +40,15 @@ class Context:
 class Channel(Protocol):
     """One place where notifications go.
 
-    `send` runs in the event loop and must not block it. It is never called again before it has ended, and it is
-    cancelled when ``timeout_s`` seconds are over. What it returns without raising has arrived: it is not sent
-    again. What raises is sent again later, unless it raises `FinalError`; a receiver may therefore get the same
-    notification twice, with the same ``key``.
+    `send` runs in the event loop and must not block it. It may be called for up to four notifications at once, which
+    are about different groups: those about one group come one after the other, in order. Each call is cancelled when
+    ``timeout_s`` seconds are over. What returns without raising has arrived: it is not sent again. What raises
+    `TemporaryError`, or anything unexpected, is sent again soon, with growing pauses; a receiver may therefore get the
+    same notification twice, with the same ``key``. What raises `FinalError` was refused: it does not count as told, and
+    while its alerts fire they are sent again at the group's interval, under another ``key``.
 
-    A channel keeps nothing open between two notifications, and remembers none: what `send` opens it closes. So
-    there is nothing to close in the end.
+    A channel keeps nothing open between two notifications: what `send` opens it closes. So there is nothing to close in
+    the end.
 
     Attributes:
         name: the channel's name in the configuration.
@@ -69,7 +71,7 @@ class Channel(Protocol):
 
         Raises:
             TemporaryError: it did not take it this time.
-            FinalError: it will not take it, however often it is sent.
+            FinalError: it has refused it, as it is.
         """
         ...
 
