@@ -2,7 +2,7 @@
 
 Apprise blocks, so that each attempt has a thread of its own, which no pool and no exit waits for: one for each
 notification, and at most `ATTEMPTS` of the channel. A service that hangs for good costs no more than these. Apprise
-says only whether it could hand over. Why not, its services write into their log; of a status there we know what it means.
+says only whether it could hand over. Why not, its services write into their log; of a status there we know the meaning.
 """
 
 from __future__ import annotations
