@@ -53,7 +53,7 @@ def busy_percent(before: Mapping[str, float], after: Mapping[str, float]) -> flo
     if total < _ENOUGH_CPU_S:
         return None
     idle = sum(spent.get(name, 0.0) for name in _IDLE)
-    return 100 * (total - idle) / total
+    return min(100 * (total - idle) / total, 100.0)  # a rounded quotient may be a little more
 
 
 def _cpu_times() -> Mapping[str, float]:

@@ -44,6 +44,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How far values reached at ``x``; ``low`` and ``high`` are None where there are none, and the shape has a gap."""
+
+    x: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """One lane's piece of a timeline, from ``start`` to ``stop``; ``kind`` is its class.
 
@@ -120,22 +129,23 @@ def short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def line(title: str, points: Sequence[Point], axes: Axes = DEFAULT_AXES) -> str:
+def line(title: str, points: Sequence[Point], axes: Axes = DEFAULT_AXES, extents: Sequence[Extent] = ()) -> str:
     """Return ``points`` as a line over axes; the axis of values begins at 0.
 
     Args:
         title: what is plotted, for those who do not see it as well.
         points: in the order of ``x``.
+        extents: a shape behind the line, in the order of ``x``.
     """
     unit, budget = axes.unit, axes.budget
-    values = [point.y for point in points if _drawn(point.y)]
+    values = [value for value in (*(one.y for one in points), *(one.high for one in extents)) if _drawn(value)]
     grid = ticks(
         0.0, max((value for value in (*values, budget, axes.least_top) if value is not None), default=1.0) or 1.0
     )
     xs = [point.x for point in points] or [0.0]
     first, last = min(xs), max(xs)
     area = _Area(first, last, grid[-1])
-    parts = [_opening(_summary(title, points, unit, budget), WIDTH, HEIGHT, "plot")]
+    parts = [_opening(_summary(title, points, axes, extents), WIDTH, HEIGHT, "plot")]
     for value in grid:
         y = area.y(value)
         parts.append(f'<path class="grid" d="M{_LEFT} {y}H{WIDTH - _RIGHT}"/>')
@@ -148,6 +158,7 @@ def line(title: str, points: Sequence[Point], axes: Axes = DEFAULT_AXES) -> str:
         y = area.y(budget)
         parts.append(f'<path class="budget" d="M{_LEFT} {y}H{WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="budget" x="{WIDTH - _RIGHT}" y="{_number(float(y) - 4)}">budget</text>')
+    parts.append(_shape(extents, area))
     parts.append(_curve([(area.x(point.x), area.y(point.y) if _drawn(point.y) else None) for point in points]))
     parts += [
         f'<circle class="{escape(point.mark)}" cx="{area.x(point.x)}" cy="{area.y(point.y)}" r="3">{_title(point.text)}'
@@ -258,11 +269,28 @@ def _curve(places: Sequence[tuple[str, str | None]]) -> str:
     return f'<path class="curve" d="{"".join(drawn)}"/>' if drawn else ""
 
 
-def _summary(title: str, points: Sequence[Point], unit: str, budget: float | None) -> str:
-    values = [point.y for point in points if point.y is not None and math.isfinite(point.y)]
+def _shape(extents: Sequence[Extent], area: _Area) -> str:
+    """Return the shape between the lows and the highs, a piece for each stretch without a gap."""
+    drawn: list[str] = []
+    there: list[Extent] = []
+    for one in (*extents, Extent(0.0, None, None)):
+        if _drawn(one.low) and _drawn(one.high):
+            there.append(one)
+        elif there:
+            highs = "L".join(f"{area.x(each.x)} {area.y(each.high or 0.0)}" for each in there)
+            lows = "L".join(f"{area.x(each.x)} {area.y(each.low or 0.0)}" for each in reversed(there))
+            drawn.append(f"M{highs}L{lows}z")
+            there = []
+    return f'<path class="range" d="{"".join(drawn)}"/>' if drawn else ""
+
+
+def _summary(title: str, points: Sequence[Point], axes: Axes, extents: Sequence[Extent]) -> str:
+    unit, budget = axes.unit, axes.budget
+    values = [point.y for point in points if _drawn(point.y)]
     if not values:
         return f"{title}: no values"
-    said = f"{title}: {len(values)} values, from {min(values):.3g}{unit} to {max(values):.3g}{unit}, the last one "
+    reached = [*values, *(end for one in extents for end in (one.low, one.high) if _drawn(end))]
+    said = f"{title}: {len(values)} values, from {min(reached):.3g}{unit} to {max(reached):.3g}{unit}, the last one "
     return f"{said}{values[-1]:.3g}{unit}" + ("" if budget is None else f"; the budget is {budget:.3g}{unit}")
 
 

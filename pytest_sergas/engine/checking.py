@@ -183,6 +183,8 @@ class Checking:
         self._overall = health.overall(())
         self._changed = asyncio.Event()
         self._saver: asyncio.Task[None] | None = None
+        # Is given the component of which there is a new result, and the status that is reported of it now.
+        self.on_result: Callable[[Component, HealthStatus], None] = _heed_nothing
         for one in planned:
             self._take(one)
         self._refuse_dependencies()
@@ -356,6 +358,8 @@ class Checking:
         for name, reported in self._reported.items():
             one, earlier = self._watched[name], before.get(name)
             changed = earlier is None or earlier.status is not reported.status
+            if one is watched:
+                self.on_result(one.component, reported.status)
             if one.component.latest is not None and (one is watched or changed):
                 one.remember(reported, now_s)
             if one.component.latest is not None and changed:
@@ -422,6 +426,10 @@ class Checking:
                 samples = (*earlier.samples, *family.samples) if earlier else family.samples
                 merged[family.name] = replace(earlier or family, samples=samples)
         return tuple(merged.values())
+
+
+def _heed_nothing(component: Component, status: HealthStatus) -> None:
+    del component, status
 
 
 def _log(result: CheckResult) -> None:

@@ -78,6 +78,8 @@ class Collection:
     Attributes:
         interval_s: seconds from one measurement to the next, in the place of what the sources say; None for theirs.
             It holds for sources that begin from then on, and not for targets.
+        on_measured: is given what a source that is no target has measured, at once; not what is asked whenever somebody
+            looks.
     """
 
     interval_s: float | None = None
@@ -87,6 +89,7 @@ class Collection:
         self._history = history
         self._running: dict[str, _Running] = {}
         self._started = False
+        self.on_measured: Callable[[Sequence[Family]], None] = _heed_nothing
         for source in sources:
             self._register(source)
 
@@ -156,6 +159,11 @@ class Collection:
         """Return how each source is, in the order in which they were added."""
         return tuple(self._latest(running) for running in self._running.values())
 
+    def looked_at(self) -> tuple[Family, ...]:
+        """Return what those sources have now that are asked whenever somebody looks."""
+        found = [running for running in self._running.values() if running.source.interval_s == 0]
+        return tuple(family for running in found for family in self._latest(running).families)
+
     def families(self, now: Now) -> tuple[Family, ...]:
         """Return what is exposed: the latest of every source that is no target, and the collection's own metrics."""
         del now
@@ -202,6 +210,8 @@ class Collection:
             began = self._clock()
             running.status = await self._attempt(running, began)
         self._record(running)
+        if running.source.target is None and running.status.up:
+            self.on_measured(running.status.families)
         running.asked.set()
 
     def _record(self, running: _Running) -> None:
@@ -280,6 +290,10 @@ class Collection:
 
     def _failed(self, running: _Running, began: Now, reason: str) -> Status:
         return Status(running.source.name, reason, self._clock().monotonic_s - began.monotonic_s, began)
+
+
+def _heed_nothing(families: Sequence[Family]) -> None:
+    del families
 
 
 class _Raised(Exception):

@@ -31,7 +31,6 @@ from pytest_sergas.engine.collection import Collection
 from pytest_sergas.engine.gateway import Gateway, Target
 from pytest_sergas.engine.groups import Groups, Push
 from pytest_sergas.engine.history import History
-from pytest_sergas.engine.over_time import OverTime
 from pytest_sergas.engine.page import Page, Source
 from pytest_sergas.engine.python_rules import PythonRules
 from pytest_sergas.engine.rules import Rules
@@ -39,6 +38,7 @@ from pytest_sergas.engine.runs import Retention, Runs
 from pytest_sergas.engine.sampling import Sampling
 from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
+from pytest_sergas.engine.trends import Trends
 from pytest_sergas.errors import ConfigurationError, gathered
 
 _LOG = logging.getLogger(__name__)
@@ -88,9 +88,9 @@ class Engine:
     runs: Runs
     standings: Standings
     history: History
-    over_time: OverTime
     collection: Collection
     checking: Checking
+    trends: Trends
     alerting: Alerting
     python: PythonRules
     rules: Rules
@@ -130,7 +130,6 @@ class Engine:
         parts = _plan(self.settings, self._added)
         collect = self.settings.collect
         self.history = History(limit=collect.retention, max_age_s=collect.max_age)
-        self.over_time = OverTime(self.history)
         self.collection = Collection(parts.collectors, clock=clock.read, history=self.history)
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:
@@ -138,13 +137,25 @@ class Engine:
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
             self.standings = Standings(self.runs)
             self.checking = Checking(parts.checks, self.store, clock.read)
+            self.trends = Trends(self.store, self.history, clock.read)
+            self.trends.follow(self.collection, self.checking)
+            await self.trends.load()
             self.alerting = Alerting(parts.alerting, self.store, clock.read)
             await self.alerting.start()
         except BaseException:
             await self.store.close()
             raise
         self.python = PythonRules(self.alerting, clock.read, self.settings.routes.alert_cooldown)
-        own = (self.store, self.groups, self.runs, self.history, self.collection, self.checking, self.alerting)
+        own = (
+            self.store,
+            self.groups,
+            self.runs,
+            self.history,
+            self.collection,
+            self.checking,
+            self.trends,
+            self.alerting,
+        )
         sources: list[Source] = [*own, *self._others]
         sampling = Sampling(self.history, self.groups, sources, instance=self.settings.serve.listen)
         self.rules = Rules(parts.rules, self.history, sampling, self.alerting, clock.read)
@@ -161,6 +172,7 @@ class Engine:
         Args:
             interval_s: seconds from one measurement to the next, for all collectors; default: what each says.
         """
+        self.trends.start()
         await self.checking.start()
         self.collection.interval_s = interval_s
         await self.collection.start()
@@ -294,6 +306,7 @@ class Engine:
             await gateway.stop()
         await self.collection.stop()
         await self.checking.stop()
+        await self.trends.stop()
         await self.rules.stop()
         await self.standings.stop()
         left = 0

@@ -159,6 +159,22 @@ MIGRATIONS: tuple[tuple[int, tuple[Step, ...]], ...] = (
             "ALTER TABLE health_spans ADD COLUMN due_to TEXT NOT NULL DEFAULT ''",
         ),
     ),
+    (
+        8,
+        (
+            # Series of which trends are kept; labels as JSON, `seen_s` is when one was measured last.
+            """
+            CREATE TABLE trend_series (
+                id INTEGER PRIMARY KEY,
+                name TEXT NOT NULL,
+                labels TEXT NOT NULL,
+                seen_s REAL NOT NULL
+            )
+            """,
+            # An hour of one of them in five-minute buckets; see trend_rows.py.
+            "CREATE TABLE trend_hours (key INTEGER PRIMARY KEY, buckets BLOB NOT NULL)",
+        ),
+    ),
 )
 LATEST = MIGRATIONS[-1][0]
 

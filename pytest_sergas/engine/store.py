@@ -44,6 +44,11 @@ def _nothing() -> None:
     return
 
 
+def _nothing_to_spare(connection: sqlite3.Connection) -> bool:
+    del connection
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """A write that has a part in memory.
@@ -94,6 +99,8 @@ class Store:
         self._closing = False
         self._commits = 0
         self._failures = 0
+        # Deletes some of what is worth least, and returns whether there was any; asked when the store is full.
+        self.spare: Work[bool] = _nothing_to_spare
         self._committer = asyncio.create_task(self._commit_for_ever(), name="sergas-store-committer")
 
     @classmethod
@@ -132,9 +139,16 @@ class Store:
             return result
 
         result = await self.change(lambda: Change(alone))
+        while isinstance(result, _Failed) and room.is_full(result.error) and await self._make_room():
+            result = await self.change(lambda: Change(alone))
         if isinstance(result, _Failed):
             raise result.error
         return result
+
+    async def _make_room(self) -> bool:
+        """Delete some of what is worth least; return whether there was any."""
+        spare = self.spare
+        return await self.change(lambda: Change(spare))
 
     async def change(self, stage: Callable[[], Change[T]]) -> T:
         """Stage a change when its transaction begins, commit it, publish it, and return what its work returned.
@@ -217,7 +231,7 @@ class Store:
         works = [change.work for _, change in staged]
         loop = asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(self._threads[0], _transact, self._writer, works)
+            results = await loop.run_in_executor(self._threads[0], _transact, self._writer, works, self.spare)
         except Exception as error:  # noqa: BLE001  whatever it is, everybody in the transaction is told
             self._undo(staged, error)
             return
@@ -242,7 +256,24 @@ class Store:
                 job.answer.set_exception(refusal)
 
 
-def _transact(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
+def _transact(connection: sqlite3.Connection, works: list[Work[Any]], spare: Work[bool]) -> list[Any]:
+    """Do ``works`` in one transaction; when there is no room, after making some, again and again."""
+    while True:
+        try:
+            return _together(connection, works)
+        except sqlite3.Error as error:
+            if not room.is_full(error) or not _can_spare(connection, spare):
+                raise
+
+
+def _can_spare(connection: sqlite3.Connection, spare: Work[bool]) -> bool:
+    try:
+        return bool(_together(connection, [spare])[0])
+    except sqlite3.Error:  # on a full disk there is no room for a deletion either
+        return False
+
+
+def _together(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         results = [work(connection) for work in works]

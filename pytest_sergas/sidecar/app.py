@@ -8,7 +8,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_sergas.engine.engine import Engine
-from pytest_sergas.sidecar import alerts, health, openapi, push, rules, runs, status
+from pytest_sergas.sidecar import alerts, health, openapi, push, rules, runs, series, status
 from pytest_sergas.sidecar.pages import site
 
 
@@ -32,6 +32,7 @@ def create_app(engine: Engine) -> Starlette:
         *runs.routes(engine),
         *alerts.routes(engine),
         *rules.routes(engine),
+        *series.routes(engine),
         *openapi.routes(),
         *site.routes(engine),
     ]

@@ -19,6 +19,7 @@ from pytest_sergas.sidecar.alerts import TEXT_LIMIT as SILENCE_TEXT_LIMIT
 from pytest_sergas.sidecar.answers import answer
 from pytest_sergas.sidecar.health import CHANGES_LIMIT
 from pytest_sergas.sidecar.runs import RUNS_LIMIT, TESTS_RUNS_LIMIT
+from pytest_sergas.sidecar.series import HOURS_LIMIT, MATCHER_LENGTH, RESOLUTIONS
 from pytest_sergas.version import VERSION
 
 Schema = dict[str, Any]
@@ -56,6 +57,7 @@ def document(base: str = "") -> dict[str, Any]:
             "/api/silences": {"get": _get("The silences, the one that ends last first", _SILENCES), "post": _silence()},
             "/api/silences/{silence_id}": {"delete": _unsilence()},
             "/api/rules": {"get": _get("The rules in force, and how each of them is", _RULES)},
+            "/api/series": {"get": _series()},
             "/api/health/history": {"get": _changes()},
             "/api/monitoring/status": {"get": _get("Everything at a glance", _STATUS)},
             "/api/openapi.json": {"get": _get("This document", {"type": "object"})},
@@ -301,6 +303,24 @@ def _one() -> Schema:
             "404": _refusal("No such run is kept"),
         },
     }
+
+
+def _series() -> Schema:
+    bucket = _object({"at": MOMENT, "seconds": NUMBER, "min": NUMBER, "mean": NUMBER, "max": NUMBER, "count": COUNT})
+    raw = _object({"at": MOMENT, "value": _NUMBER_OR_NULL})
+    one = _object(
+        {"name": TEXT, "labels": _LABELS, "last": MOMENT},
+        resolution={"enum": list(RESOLUTIONS)},
+        values=_list({"anyOf": [bucket, raw]}),
+    )
+    query = [
+        _query("name", {"type": "string", "maxLength": 200}),
+        _query("match", {"type": "string", "maxLength": MATCHER_LENGTH, "pattern": '^[a-z]{1,9}(=|!=)"[a-z]{0,9}"$'}),
+        _query("hours", {"type": "integer", "minimum": 1, "maximum": HOURS_LIMIT}),
+        _query("resolution", {"enum": list(RESOLUTIONS)}),
+    ]
+    text = "What was measured: the series; of those with a name, their values in the order of time"
+    return _get(text, _object({"series": _list(one)}), query)
 
 
 def _changes() -> Schema:

@@ -14,6 +14,8 @@ from pytest_sergas.core.health import WINDOWS_S, CheckResult, HealthStatus, Span
 from pytest_sergas.core.plots import stretches
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.checking import Checking
+from pytest_sergas.engine.trends import Trends
+from pytest_sergas.sidecar.pages import trends
 from pytest_sergas.sidecar.pages.answer import page, show
 
 _PARTS = 60
@@ -27,6 +29,9 @@ class Parts(Protocol):
 
     @property
     def checking(self) -> Checking: ...
+
+    @property
+    def trends(self) -> Trends: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,14 @@ def routes(engine: Parts) -> list[Route]:
     """Return the route of the page of health."""
 
     async def shown(request: Request) -> Response:
-        found = components(engine.checking, clock.read().wall_s, ("1h", "24h", "7d"))
-        values = {"title": "Health", "components": found, "overall": engine.checking.overall(), "windows": WINDOWS_S}
+        now = clock.read()
+        values = {
+            "title": "Health",
+            "components": components(engine.checking, now.wall_s, ("1h", "24h", "7d")),
+            "response_times": await trends.response_times(engine.trends, now, trends.CHECKS_IN_ALL, has_extents=False),
+            "overall": engine.checking.overall(),
+            "windows": WINDOWS_S,
+        }
         return show(request, "health.html", values)
 
     return [page("/components", shown)]

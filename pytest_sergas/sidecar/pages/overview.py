@@ -12,26 +12,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pytest_sergas.core.alerts import Alert, State
-from pytest_sergas.core.clock import Now
 from pytest_sergas.core.health import HealthStatus
-from pytest_sergas.core.plots import Axes, Point, line, sparkline
+from pytest_sergas.core.plots import sparkline
 from pytest_sergas.core.summary import TYPE_ORDER
 from pytest_sergas.engine import clock, past
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.groups import Groups
-from pytest_sergas.engine.over_time import SHOWN, OverTime
 from pytest_sergas.engine.past import PastRun, TypeFigures
 from pytest_sergas.engine.standings import Standings
 from pytest_sergas.engine.store import Store
-from pytest_sergas.sidecar.pages import alerts, health
+from pytest_sergas.engine.trends import Trends
+from pytest_sergas.sidecar.pages import alerts, health, trends
 from pytest_sergas.sidecar.pages.answer import page, show
-from pytest_sergas.sidecar.pages.rendering import age
 
 RECENT_RUNS = 60
 SQUARES = 12
 _GROUPS = 6
 _ALERTS = 6
+_COMPONENTS = 20
 
 
 class Parts(Protocol):
@@ -53,7 +52,7 @@ class Parts(Protocol):
     def standings(self) -> Standings: ...
 
     @property
-    def over_time(self) -> OverTime: ...
+    def trends(self) -> Trends: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +89,13 @@ def routes(engine: Parts) -> list[Route]:
         values: dict[str, Any] = {
             "title": "Overview",
             "cards": cards,
-            "components": components,
+            "components": components[:_COMPONENTS],
+            "component_count": len(components),
             "alerts": alerts.views(engine.alerting, found[:_ALERTS], now),
             "alert_count": len(found),
             "standings": engine.standings.summary(),
-            "plots": plots(engine.over_time, now),
+            "machine": await trends.machine(engine.trends, now),
+            "response_times": await trends.response_times(engine.trends, now, trends.CHECKS),
             "groups": nlargest(_GROUPS, groups, key=lambda group: max(group.pushed_s, group.failed_s)),
             "group_count": len(groups),
             "problems": problems(cards, components, found),
@@ -103,18 +104,6 @@ def routes(engine: Parts) -> list[Route]:
         return show(request, "overview.html", values)
 
     return [page("/", overview)]
-
-
-def plots(over_time: OverTime, now: Now) -> list[tuple[str, str]]:
-    """Return title → plot of the system over time; none of what has no two values yet."""
-    found = []
-    for shown in SHOWN:
-        points = [Point(age_s, value) for age_s, value in over_time.points(shown, now)]
-        if len(points) > 1:
-            labels = ((points[0].x, f"{age(-points[0].x)} ago"), (points[-1].x, "now"))
-            title = f"{shown.title} over the last {age(-points[0].x)}"
-            found.append((shown.title, line(title, points, Axes(shown.unit, None, labels, shown.least_top))))
-    return found
 
 
 def type_cards(newest_first: Sequence[PastRun]) -> list[TypeCard]:
