@@ -112,7 +112,9 @@ class _Clock:
     elapsed_s = staticmethod(_boot_clock())
 
 
-_EPOCH_S = time.time() - _Clock.elapsed_s()
+# When the plugin was imported, in seconds since the Unix epoch: no file was opened for this run before.
+IMPORTED_S = time.time()
+_EPOCH_S = IMPORTED_S - _Clock.elapsed_s()
 
 
 # What runs after the tests, ours and what it calls, as far as pytest has loaded it. What is loaded later, with the

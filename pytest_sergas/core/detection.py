@@ -88,6 +88,17 @@ def alone_needed(tried: Tried, wanted: int) -> bool:
     return tried.alone.tried < (wanted if failed else 1)
 
 
+def expected_trials(tried: Mapping[str, Tried], wanted: Mapping[str, int]) -> int:
+    """Return how many processes all trials take, as far as is known by now.
+
+    Args:
+        tried: node id → its trials until now.
+        wanted: node id → how often it is tried on each side.
+    """
+    failed = {name for name, one in tried.items() if one.together.failed + one.alone.failed}
+    return max(wanted.values(), default=0) + sum(number if name in failed else 1 for name, number in wanted.items())
+
+
 def _chance(count: int, one: Side, other: Side) -> float:
     """Return how likely it is that ``count`` trials out of all fall on ``one`` side by chance."""
     return comb(one.tried, count) / comb(one.tried + other.tried, count)

@@ -404,11 +404,11 @@ class Run:
         tests, unfinished = self._recorder.finish()
         if not is_run(tests, exitstatus, collected=session.testscollected):
             return
-        deadline_s = self._loaded.settings.publish_deadline
-        if self._config.stash[CANCELLING].name:
-            deadline_s = min(deadline_s, PUBLISH_S)
         with unpatched():
             run = self._record(session, tests, unfinished)
+            deadline_s = self._loaded.settings.publish_deadline
+            if self._config.stash[CANCELLING].name:
+                deadline_s = min(deadline_s, PUBLISH_S)
             self.sent = publish_all(self._publishers, run, deadline_s)
 
     def _context(self) -> Context:
@@ -427,13 +427,21 @@ class Run:
             record=Path(program, "run.ctrf.json") if program else None,
         )
 
-    def _detect(self, tests: Sequence[TestRecord]) -> frozenset[str]:
+    def _detect(self, session: pytest.Session, tests: Sequence[TestRecord]) -> frozenset[str]:
         """Try new tests again, if that is asked for; return the node ids of those that are not steady."""
         if not self._config.getoption("sergas_detect_flaky"):
             return frozenset()
         from pytest_sergas.plugin.detection import detect
 
-        found = detect(self._config, tests, self._durations.history().durations.keys())
+        known = self._durations.history().durations.keys()
+        try:
+            found = detect(self._config, tests, known, self._environ, self._started_s)
+        except KeyboardInterrupt:
+            # The tests have run: their record and their failures are there, as after any interruption.
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            self._notes["detect-flaky: interrupted; what was tried until then is not judged"] = None
+            return frozenset()
         self._notes.update(dict.fromkeys(found.notes))
         return found.unsteady
 
@@ -502,7 +510,8 @@ class Run:
         stopped = str(session.shouldfail or session.shouldstop or self._stopped or gave_up)
         complete = not stopped and not unfinished
         # Who has stopped a run does not wait for more of it.
-        unsteady = frozenset() if stopped else self._detect(tests)
+        unsteady = frozenset() if stopped else self._detect(session, tests)
+        stopped = stopped or self._stopped
         notes = [*self._notes]
         if self._parallel is not None:
             notes.extend(self._parallel.notes(tests, finished_s - self._started_s, complete=complete))

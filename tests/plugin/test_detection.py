@@ -207,7 +207,7 @@ def test_test_that_fails_behind_another_one_is_tried_in_both_orders(suite: pytes
 
 
 def test_trial_that_does_not_end_is_said_once_and_tells_nothing(suite: pytest.Pytester, run: Run) -> None:
-    hasty = "from pytest_sergas.plugin import detection as plugin\nplugin._SPARE_S, plugin._TIMES = 0.01, 0.0\n"
+    hasty = "from pytest_sergas.plugin import detection as plugin\nplugin._SPARE_S, plugin._RUNS, plugin._TIMES = 0.01, 0.0, 0.0\n"
     suite.makeconftest(CONFTEST + hasty)
     suite.makepyfile(test_new="import pytest\n@pytest.mark.unit\ndef test_steady(times): pass\n")
 
