@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -203,9 +204,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_S)
     finally:
-        if os.name == "posix":
+        if sys.platform == "win32":
+            process.kill()
+        else:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
         process.wait()

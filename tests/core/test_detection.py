@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sergas.core.detection import Nature, Side, Tried, alone_needed, chosen, trials
+from pytest_sergas.core.detection import Nature, Side, Tried, alone_needed, chosen, expected_trials, trials
 
 pytestmark = pytest.mark.unit
 
@@ -122,3 +122,11 @@ def test_new_or_named_tests_are_tried(
     expected: tuple[tuple[str, ...], str],
 ) -> None:
     assert chosen(RAN, known, selects=selects, most=most) == expected
+
+
+def test_expected_trials_are_those_together_and_alone_once_or_after_a_failure_as_often() -> None:
+    wanted = {"a": 10, "b": 5}
+
+    assert expected_trials({name: tried((0, 0), (0, 0)) for name in wanted}, wanted) == 12
+    assert expected_trials({"a": tried((10, 0), (1, 0)), "b": tried((5, 1), (0, 0))}, wanted) == 16
+    assert expected_trials({"a": tried((10, 0), (1, 1)), "b": tried((5, 0), (1, 0))}, wanted) == 21

@@ -123,19 +123,6 @@ def test_without_earlier_runs_nothing_is_new(suite: pytest.Pytester, run: Run) -
     ]
 
 
-def test_trials_publish_and_keep_nothing(suite: pytest.Pytester, run: Run) -> None:
-    suite.makepyfile(test_new="import pytest\n@pytest.mark.unit\ndef test_steady(times): pass\n")
-
-    ran = run("--sergas-detect-flaky", "--junitxml=junit.xml", "--sergas-durations=durations.json")
-
-    assert set(ran.outcomes) == {"test_old", "test_steady"}
-    assert (suite.path / "junit.xml").read_text().count("<testcase") == 2
-    assert set(json.loads((suite.path / "durations.json").read_text())["tests"]) == {
-        "test_old.py::test_old",
-        "test_new.py::test_steady",
-    }
-
-
 def test_repeated_failure_of_a_trial_is_one(suite: pytest.Pytester, run: Run) -> None:
     suite.makepyfile(
         test_new="import pytest\n@pytest.mark.unit(retries=1)\ndef test_flaky(times): assert times == 1 or times % 2\n"
@@ -207,7 +194,8 @@ def test_test_that_fails_behind_another_one_is_tried_in_both_orders(suite: pytes
 
 
 def test_trial_that_does_not_end_is_said_once_and_tells_nothing(suite: pytest.Pytester, run: Run) -> None:
-    hasty = "from pytest_sergas.plugin import detection as plugin\nplugin._SPARE_S, plugin._RUNS, plugin._TIMES = 0.01, 0.0, 0.0\n"
+    limits = "plugin._SPARE_S, plugin._RUNS, plugin._TIMES = 0.01, 0.0, 0.0"
+    hasty = f"from pytest_sergas.plugin import detection as plugin\n{limits}\n"
     suite.makeconftest(CONFTEST + hasty)
     suite.makepyfile(test_new="import pytest\n@pytest.mark.unit\ndef test_steady(times): pass\n")
 
