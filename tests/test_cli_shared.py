@@ -316,7 +316,7 @@ def test_routes_are_json_with_the_keys_of_the_configuration(capsys: pytest.Captu
 
 
 def test_every_command_that_lists_takes_json(capsys: pytest.CaptureFixture[str]) -> None:
-    others = {"backup", "export", "init", "merge", "report", "serve"}  # which write files, or go on
+    others = {"backup", "export", "init", "merge", "report", "restore", "serve"}  # which write files, or go on
     for name in set(command_names()) - others:
         with pytest.raises(SystemExit):
             main([name, "--help"])

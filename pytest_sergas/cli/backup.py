@@ -14,8 +14,7 @@ from pytest_sergas.errors import SergasError
 HELP = "copy the sidecar's store into a file, also while the sidecar runs"
 EXAMPLES = """\
 The copy is the store as it was at one moment, and can be read by its owner
-alone. To go back to it, end the sidecar, put the copy in the place of the
-store, remove the files beside it that end in -wal and -shm, and start again.
+alone. To go back to it, end the sidecar, run `sergas restore`, and start again.
 
 examples:
   sergas backup /backup/sergas-monday.db
@@ -30,19 +29,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from pytest_sergas.engine.store import back_up
+    from pytest_sergas.engine.backups import back_up
 
-    store, copy = _store(arguments), Path(arguments.copy)
+    store, copy = store_file(arguments), Path(arguments.copy)
     size_bytes = back_up(store, copy)
     print(f"copied {store} to {copy} ({size_bytes} bytes)")
     return 0
 
 
-def _store(arguments: argparse.Namespace) -> Path:
+def store_file(arguments: argparse.Namespace) -> Path:
+    """Return the file of the store that the arguments or the configuration name.
+
+    Raises:
+        SergasError: the configuration keeps it in memory.
+    """
     if arguments.store:
         return Path(arguments.store)
     file = config_file(arguments)
     store: str = load_sections(file, ("serve",), environ=os.environ, judged=Judged(files=False))["serve"].settings.store
     if store == MEMORY:
-        raise SergasError("sergas: the configuration keeps the store in memory, and there is nothing to copy")
+        raise SergasError(
+            "sergas: the configuration keeps the store in memory, which has no file; name one with --store"
+        )
     return file.root / store

@@ -61,13 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
         }
         keys = frozenset({"id", "ends"})
         answer = find(arguments).ask("/api/silences", "a silence", keys, method="POST", document=silence)
-        lines = [f"{answer['id']} until {answer['ends']}"]
+        lines = [f"{answer['id']} until {answer['ends']}{_where(answer)}"]
     elif arguments.action == "end":
         sidecar = find(arguments)
         chosen = _chosen(arguments.id, _silences(sidecar)["silences"])
         path = f"/api/silences/{quote(chosen, safe='')}"
         answer = sidecar.ask(path, "the end of a silence", frozenset({"ended"}), method="DELETE")
-        lines = [f"{chosen} has ended"]
+        stored = answer.get("stored", True)
+        lines = [f"{chosen} has ended{'' if stored else '; only in memory: after a restart it is in force again'}"]
     else:
         answer = _silences(find(arguments))
         lines = list(to_lines(answer["silences"]))
@@ -114,7 +115,15 @@ def to_lines(silences: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         state = "until" if silence["is_active"] else "ended"
         about = f": {silence['comment']}" if silence["comment"] else ""
         by = f" by {silence['created_by']}" if silence["created_by"] else ""
-        yield one_line(f"{silence['id']} {state} {silence['ends']}{by} {' '.join(silence['matchers'])}{about}", 1_000)
+        yield one_line(
+            f"{silence['id']} {state} {silence['ends']}{by} {' '.join(silence['matchers'])}{about}{_where(silence)}",
+            1_000,
+        )
+
+
+def _where(silence: Mapping[str, Any]) -> str:
+    """Return what is said of a silence that the store does not have."""
+    return "" if silence.get("stored", True) else "; only in memory: a restart forgets it"
 
 
 def _checked(matchers: Sequence[str]) -> list[str]:

@@ -84,15 +84,20 @@ def put_pace(journal: Journal, group_id: str, flushed: Now | None) -> None:
     journal.put(("pace", group_id), row)
 
 
+def silence_key(silence_id: str) -> tuple[object, ...]:
+    """Return the key of a silence's row on its way into the store."""
+    return ("silence", silence_id)
+
+
 def put_silence(journal: Journal, silence: Silence) -> None:
     """Write ``silence``."""
     body = {**asdict(silence), "matchers": [write_matcher(matcher) for matcher in silence.matchers]}
-    journal.put(("silence", silence.id), Row(_PUT_SILENCE, (silence.id, json.dumps(body))))
+    journal.put(silence_key(silence.id), Row(_PUT_SILENCE, (silence.id, json.dumps(body))))
 
 
 def delete_silence(journal: Journal, silence_id: str) -> None:
     """Write that there is no silence with this id any more."""
-    journal.put(("silence", silence_id), Row(_DELETE_SILENCE, (silence_id,)))
+    journal.put(silence_key(silence_id), Row(_DELETE_SILENCE, (silence_id,)))
 
 
 def _labels(written: list[list[str]]) -> Labels:

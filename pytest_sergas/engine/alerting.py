@@ -273,6 +273,11 @@ class Alerting:
         muted = self._muting.at(now.wall_s)(alert.labels)
         return muted.by if muted else ""
 
+    def keeps_silence(self, silence_id: str) -> bool:
+        """Whether a restart finds this silence, or its end, as it is now; otherwise it is in memory alone."""
+        is_kept = self._store.path is not None or silence_id not in self._state.silences
+        return is_kept and not self._journal.waits(alert_rows.silence_key(silence_id))
+
     def silences(self) -> list[Silence]:
         """Return the silences, the one that ends last first."""
         return sorted(self._state.silences.values(), key=lambda silence: -silence.ends_s)

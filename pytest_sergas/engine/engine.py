@@ -288,10 +288,9 @@ class Engine:
         refused = (fault for file in self.rules.planned.refused for fault in file.faults)
         return (*self.not_followed, *refused)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether writes are taken."""
-        return self.store.is_alive
+    async def cannot_take(self) -> str:
+        """Return why pushes cannot be stored now, or ""."""
+        return await self.store.cannot_take()
 
     async def stop(self, drain_s: float = 0.0) -> int:
         """Stop what writes to the store, then close it; return how many notifications were not delivered.

@@ -44,6 +44,10 @@ class Journal:
     def is_empty(self) -> bool:
         return not self._rows
 
+    def waits(self, key: tuple[object, ...]) -> bool:
+        """Whether the row with that key is not written yet."""
+        return key in self._rows
+
     def put(self, key: tuple[object, ...], row: Row) -> None:
         """Write ``row`` with the next commit, in the place of an earlier one with that key."""
         self._rows.pop(key, None)  # a later one also stands behind all that came before it

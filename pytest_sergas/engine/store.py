@@ -9,7 +9,9 @@ A transaction that fails is undone whole, in memory too, and everybody in it is 
                                             → failed → undo()   → StoreError
 
 A lock file beside the store, itself an SQLite file that is held exclusively, keeps a second process away; it works
-everywhere and ends with the process.
+everywhere and ends with the process. A store is the same under every symbolic link to it, and has no hard links: SQLite
+keeps its log by name. The files are watched (store_files.py): once one of them was deleted or replaced, nothing more is
+answered.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,6 +32,7 @@ from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
 from pytest_sergas.engine import room, schema
+from pytest_sergas.engine.store_files import StoreFiles
 from pytest_sergas.errors import StoreError
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +42,8 @@ Work = Callable[[sqlite3.Connection], T]
 
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a checkpoint leaves of a WAL that had to grow
 _MODE = 0o600
+_LOOK_S = 1.0  # from one look at the files to the next, where nothing is written
+_PROBE_BYTES = 16 * 1024  # more than a usual push
 
 
 def _nothing() -> None:
@@ -84,6 +90,9 @@ class Store:
 
     def __init__(self, path: Path | None, connection: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
         self.path = path
+        self.fault = ""  # why the last transaction failed, or what has happened to the files
+        self._probed_s = -_LOOK_S
+        self._is_committing = False
         self._name = str(path) if path else "in memory"
         self._writer = connection
         self._lock = lock
@@ -92,7 +101,8 @@ class Store:
             # There is only this connection; its thread does the reading, too, between two transactions.
             self._reader = connection
         else:
-            self._reader = _connect(path)
+            self._reader = connect(path)
+            self._reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log and its index
             self._threads.append(ThreadPoolExecutor(1, "sergas-store-read"))
         self._queue: list[_Job] = []
         self._arrived = asyncio.Event()
@@ -101,7 +111,9 @@ class Store:
         self._failures = 0
         # Deletes some of what is worth least, and returns whether there was any; asked when the store is full.
         self.spare: Work[bool] = _nothing_to_spare
+        self._files = None if path is None else StoreFiles(path)
         self._committer = asyncio.create_task(self._commit_for_ever(), name="sergas-store-committer")
+        self._watcher = asyncio.create_task(self._watch_for_ever(), name="sergas-store-watcher")
 
     @classmethod
     async def open(cls, path: Path | None, limits: GroupSettings) -> Store:
@@ -114,7 +126,8 @@ class Store:
             StoreError: another process uses it, a newer version wrote it, it is another program's file, or it
                 cannot be written.
         """
-        return cls(path, *await asyncio.to_thread(_open, path, limits))
+        real = None if path is None else await asyncio.to_thread(path.resolve)
+        return cls(real, *await asyncio.to_thread(_open, real, limits))
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in the committer's next transaction and return what it returns, durable by then.
@@ -184,11 +197,31 @@ class Store:
         self._closing = True
         self._arrived.set()
         await self._committer
+        self._watcher.cancel()
+        await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._files is not None and self._files.fault():
+            self._files.forget_log()
         for thread in self._threads:
             await asyncio.to_thread(thread.shutdown)
-        for connection in (self._reader, self._writer, self._lock):
-            if connection is not None:
-                connection.close()
+        for connection in (self._reader, self._writer):
+            connection.close()
+        if self._files is not None:
+            self._files.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def cannot_take(self) -> str:
+        """Return why a push cannot be stored now, or "": something is written to find out, once in a second."""
+        if self._closing or not self.is_alive:
+            return "the store is closed"
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._probed_s >= _LOOK_S:
+            self._probed_s = now_s
+            with suppress(StoreError):  # what it says is in `fault`
+                await self.change(lambda: Change(_probe))
+        if not self.fault and self.path is not None and (reason := room.why_disk_full(self.path)):
+            return reason  # a small transaction still finds room in the log
+        return self.fault
 
     @property
     def is_alive(self) -> bool:
@@ -217,6 +250,16 @@ class Store:
             batch, self._queue = self._queue, []
             await self._commit(batch)
 
+    async def _watch_for_ever(self) -> None:
+        """Notice at once what happens to the files, also while nothing is written."""
+        while self._files is not None:
+            await asyncio.sleep(_LOOK_S)
+            if self._is_committing or self.fault:
+                continue  # a checkpoint of ours may be changing the file; or it has been said
+            if fault := self._files.fault():
+                self.fault = fault
+                LOG.error("the store %s: %s; nothing more is taken: end the sidecar and look", self._name, fault)
+
     async def _commit(self, batch: list[_Job]) -> None:
         staged: list[tuple[_Job, Change[Any]]] = []
         for job in batch:
@@ -230,12 +273,18 @@ class Store:
             return
         works = [change.work for _, change in staged]
         loop = asyncio.get_running_loop()
+        self._is_committing = True
         try:
-            results = await loop.run_in_executor(self._threads[0], _transact, self._writer, works, self.spare)
+            results = await loop.run_in_executor(
+                self._threads[0], _transact, self._writer, works, self.spare, self._files
+            )
         except Exception as error:  # noqa: BLE001  whatever it is, everybody in the transaction is told
             self._undo(staged, error)
             return
+        finally:
+            self._is_committing = False
         self._commits += 1
+        self.fault = ""
         for _, change in staged:
             change.publish()
         for (job, _), result in zip(staged, results, strict=True):
@@ -246,7 +295,8 @@ class Store:
         self._failures += 1
         for _, change in reversed(staged):
             change.undo()
-        reason = room.why_full(self._writer, self.path) if room.is_full(error) else error
+        reason = room.why_full(self._writer, self.path) if room.is_full(error) else str(error)
+        self.fault = reason
         text = f"the store {self._name} cannot be written: {reason}; nothing of this was stored"
         LOG.error("%s", text)
         for job, _ in staged:
@@ -256,14 +306,26 @@ class Store:
                 job.answer.set_exception(refusal)
 
 
-def _transact(connection: sqlite3.Connection, works: list[Work[Any]], spare: Work[bool]) -> list[Any]:
+class _FilesError(Exception):
+    """The files are not those that were opened; the text says what happened."""
+
+
+def _transact(
+    connection: sqlite3.Connection, works: list[Work[Any]], spare: Work[bool], files: StoreFiles | None
+) -> list[Any]:
     """Do ``works`` in one transaction; when there is no room, after making some, again and again."""
-    while True:
+    _refuse_fault(files)
+    results = None
+    while results is None:
         try:
-            return _together(connection, works)
+            results = _together(connection, works)
         except sqlite3.Error as error:
             if not room.is_full(error) or not _can_spare(connection, spare):
                 raise
+        if files is not None:
+            files.settle()  # a checkpoint of ours may have been part of it
+    _refuse_fault(files)
+    return results
 
 
 def _can_spare(connection: sqlite3.Connection, spare: Work[bool]) -> bool:
@@ -285,6 +347,17 @@ def _together(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[An
     return results
 
 
+def _refuse_fault(files: StoreFiles | None) -> None:
+    if files is not None and (fault := files.fault()):
+        raise _FilesError(f"{fault}; nothing more is taken until it is started again")
+
+
+def _probe(connection: sqlite3.Connection) -> None:
+    """Write as much as a push does, and leave nothing."""
+    connection.execute("INSERT INTO pushed_groups VALUES ('', 0, 0, 0, NULL, zeroblob(?))", (_PROBE_BYTES,))
+    connection.execute("DELETE FROM pushed_groups WHERE path = ''")
+
+
 def _single(name: str, kind: FamilyType, text: str, value: float) -> Family:
     return Family(name, kind, text, (Sample((), value),))
 
@@ -302,12 +375,12 @@ def _size(path: Path | None, suffix: str) -> int:
 
 def _open(path: Path | None, limits: GroupSettings) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
     if path is None:
-        connection = _connect(":memory:")
+        connection = connect(":memory:")
         schema.migrate(connection)
         _bound(connection, limits)
         return connection, None
     try:
-        lock = _take_lock(path)
+        lock = take_lock(path)
         try:
             return _open_file(path, limits), lock
         except BaseException:
@@ -319,14 +392,14 @@ def _open(path: Path | None, limits: GroupSettings) -> tuple[sqlite3.Connection,
 
 
 def _open_file(path: Path, limits: GroupSettings) -> sqlite3.Connection:
-    _create_private(path)
+    create_private(path)
     try:
         connection = _checked(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise  # the file is in order, but it cannot be used
         _move_aside(path, str(error))
-        _create_private(path)
+        create_private(path)
         connection = _checked(path)
     try:
         _prepare(path, connection)
@@ -343,7 +416,7 @@ def _checked(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.DatabaseError: the file is damaged.
     """
-    connection = _connect(path)
+    connection = connect(path)
     try:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except BaseException:
@@ -366,9 +439,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         )
     connection.execute("PRAGMA journal_mode = WAL")
     if 0 < present < schema.LATEST:
-        copy = _free_name(path, f"version-{present}")
-        _create_private(copy)
-        _copy_to(connection, copy)
+        copy = free_name(path, f"version-{present}")
+        create_private(copy)
+        copy_to(connection, copy)
         LOG.warning(
             "the store %s had version %d of the tables; it is migrated, and %s has the copy", path, present, copy
         )
@@ -376,36 +449,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         schema.migrate(connection)
 
 
-def back_up(path: Path, copy: Path) -> int:
-    """Copy the store at ``path`` to the new file ``copy``, also while a sidecar uses it; return the copy's bytes.
-
-    Raises:
-        StoreError: there is no such store, ``copy`` exists, or one of them cannot be used; then there is no copy.
-    """
-    if not path.is_file():
-        raise StoreError(f"there is no store {path}; give its file with --store")
-    if copy.exists():
-        raise StoreError(f"{copy} exists; give a file that does not exist yet")
-    part = copy.with_name(f"{copy.name}.part")
-    try:
-        _create_private(part)
-        connection = _connect(path)
-        try:
-            if not schema.is_ours(connection):
-                raise StoreError(f"{path} is another program's SQLite file; give the store's file with --store")
-            _copy_to(connection, part)
-        finally:
-            connection.close()
-        part.rename(copy)
-    except (OSError, sqlite3.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise StoreError(f"the store {path} cannot be copied to {copy}: {reason}") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return copy.stat().st_size
-
-
-def _copy_to(connection: sqlite3.Connection, path: Path) -> None:
+def copy_to(connection: sqlite3.Connection, path: Path) -> None:
     """Copy all that is committed into the file ``path``, as it is at one moment."""
     target = sqlite3.connect(path)
     try:
@@ -419,7 +463,7 @@ def _bound(connection: sqlite3.Connection, limits: GroupSettings) -> None:
     connection.execute(f"PRAGMA max_page_count = {limits.max_store_bytes // page_bytes}")
 
 
-def _connect(path: Path | str) -> sqlite3.Connection:
+def connect(path: Path | str) -> sqlite3.Connection:
     # One thread at a time uses a connection, but not always the same one.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     connection.execute("PRAGMA synchronous = FULL")
@@ -427,9 +471,16 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def _take_lock(path: Path) -> sqlite3.Connection:
+def take_lock(path: Path) -> sqlite3.Connection:
+    with suppress(FileNotFoundError):
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode) and (names := state.st_nlink) > 1:
+            raise StoreError(
+                f"the store {path} has {names} names (hard links), and what is written under one of them is not seen "
+                "under the others; remove the others, or make them symbolic links"
+            )
     lock_path = path.with_name(f"{path.name}.lock")
-    _create_private(lock_path)
+    create_private(lock_path)
     lock = sqlite3.connect(lock_path, isolation_level=None, check_same_thread=False, timeout=0)
     try:
         lock.execute("PRAGMA journal_mode = MEMORY")  # nothing is written, and no further file is wanted
@@ -442,14 +493,14 @@ def _take_lock(path: Path) -> sqlite3.Connection:
     return lock
 
 
-def _create_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """Make an empty file that only its owner can read; take the rights of others from one that exists."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
     path.chmod(_MODE)
 
 
 def _move_aside(path: Path, reason: str) -> None:
-    aside = _free_name(path, "damaged")
+    aside = free_name(path, "damaged")
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
@@ -462,7 +513,7 @@ def _move_aside(path: Path, reason: str) -> None:
     )
 
 
-def _free_name(path: Path, word: str) -> Path:
+def free_name(path: Path, word: str) -> Path:
     """Return ``path`` with ``word``, and a number where that name is taken."""
     aside = path.with_name(f"{path.name}.{word}")
     number = 1

@@ -85,12 +85,13 @@ def routes(engine: Parts) -> list[Route]:
         if request.method == "POST":
             silence = read_silence(await _body(request), now)
             await engine.alerting.silence(silence)
-            return answer(silence_document(silence, now), 201)
-        return answer({"silences": [silence_document(one, now) for one in engine.alerting.silences()]})
+            return answer(silence_document(silence, engine.alerting, now), 201)
+        return answer({"silences": [silence_document(one, engine.alerting, now) for one in engine.alerting.silences()]})
 
     async def one_silence(request: Request) -> Response:
-        if await engine.alerting.unsilence(request.path_params["silence_id"]):
-            return answer({"ended": True})
+        silence_id = request.path_params["silence_id"]
+        if await engine.alerting.unsilence(silence_id):
+            return answer({"ended": True, "stored": engine.alerting.keeps_silence(silence_id)})
         return refuse(404, "there is no silence with this id, or it has ended")
 
     return [
@@ -146,7 +147,7 @@ def event_document(event: Event) -> dict[str, Any]:
     }
 
 
-def silence_document(silence: Silence, now: Now) -> dict[str, Any]:
+def silence_document(silence: Silence, alerting: Alerting, now: Now) -> dict[str, Any]:
     """Return a silence for JSON."""
     return {
         "id": silence.id,
@@ -154,6 +155,7 @@ def silence_document(silence: Silence, now: Now) -> dict[str, Any]:
         "starts": moment(silence.starts_s),
         "ends": moment(silence.ends_s),
         "is_active": silence.is_active(now.wall_s),
+        "stored": alerting.keeps_silence(silence.id),
         "created_by": silence.created_by,
         "comment": silence.comment,
     }

@@ -31,8 +31,7 @@ class Parts(Protocol):
     @property
     def checking(self) -> Checking: ...
 
-    @property
-    def is_ready(self) -> bool: ...
+    async def cannot_take(self) -> str: ...
 
     @property
     def id(self) -> str: ...
@@ -67,8 +66,8 @@ def routes(engine: Parts) -> list[Route]:
 
     async def ready(request: Request) -> Response:
         del request
-        if not engine.is_ready:
-            return PlainTextResponse("the store takes no writes; the log says why\n", 503, _FRESH)
+        if reason := await engine.cannot_take():
+            return PlainTextResponse(f"pushes cannot be stored: {reason}\n", 503, _FRESH)
         return PlainTextResponse("OK", headers=_FRESH)
 
     return [

@@ -225,6 +225,7 @@ _SILENCE = _object(
         "starts": MOMENT,
         "ends": MOMENT,
         "is_active": {"type": "boolean"},
+        "stored": {"type": "boolean"},
         "created_by": TEXT,
         "comment": TEXT,
     }
@@ -371,7 +372,7 @@ def _unsilence() -> Schema:
         "summary": "End a silence",
         "parameters": [silence_id],
         "responses": {
-            "200": _answer("It has ended", _object({"ended": {"const": True}})),
+            "200": _answer("It has ended", _object({"ended": {"const": True}, "stored": {"type": "boolean"}})),
             "404": _refusal("There is none with this id"),
         },
     }

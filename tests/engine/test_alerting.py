@@ -11,7 +11,7 @@ import pytest
 from pytest_sergas.config.channels import ChannelSettings, ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings
 from pytest_sergas.core import pacing
-from pytest_sergas.core.alerts import Active, Evaluation, State
+from pytest_sergas.core.alerts import Active, Alert, Evaluation, State
 from pytest_sergas.core.routes import Route, read_matcher
 from pytest_sergas.core.silences import DAYS, Silence, Window
 from pytest_sergas.engine import alerting as module
@@ -544,3 +544,27 @@ async def test_labels_of_any_kind_come_through_whole(path: Path, clock: Clock) -
         await after.until(1)
 
     assert after.got[0].alerts[0].labels == wild
+
+
+async def test_silence_that_the_store_does_not_have_says_so(path: Path, clock: Clock) -> None:
+    silence = Silence("s1", (read_matcher("alertname=A"),), clock.wall_s, clock.wall_s + 3600)
+    async with alerting(path, planned(Receiver()), clock) as running:
+        store = running._store  # noqa: SLF001  what root cannot be denied by the file's mode
+        store._writer.execute("PRAGMA query_only = ON")  # noqa: SLF001
+        await running.silence(silence)
+        assert running.muted(found_alert(clock), clock()) == "silence s1"
+        assert not running.keeps_silence("s1")
+        store._writer.execute("PRAGMA query_only = OFF")  # noqa: SLF001
+        await running.silence(replace(silence, comment="again"))
+        assert running.keeps_silence("s1")
+        store._writer.execute("PRAGMA query_only = ON")  # noqa: SLF001
+        await running.unsilence("s1")
+        assert not running.keeps_silence("s1")  # its end
+        store._writer.execute("PRAGMA query_only = OFF")  # noqa: SLF001
+    async with alerting(None, planned(Receiver()), clock) as running:
+        await running.silence(silence)
+        assert not running.keeps_silence("s1")
+
+
+def found_alert(clock: Clock) -> Alert:
+    return Alert("r", (("alertname", "A"),), 1.0, (), State.FIRING, clock())

@@ -103,14 +103,14 @@ def test_old_runs_are_forgotten_when_the_next_one_comes(tmp_path: Path) -> None:
 
 
 def test_it_is_ready_until_the_store_is_closed(tmp_path: Path) -> None:
-    async def main() -> tuple[bool, bool]:
+    async def main() -> tuple[str, str]:
         engine = Engine(settings(tmp_path))
         await engine.start()
-        before = engine.is_ready
+        before = await engine.cannot_take()
         await engine.stop()
-        return before, engine.is_ready
+        return before, await engine.cannot_take()
 
-    assert asyncio.run(main()) == (True, False)
+    assert asyncio.run(main()) == ("", "the store is closed")
 
 
 def test_nothing_runs_after_it_has_stopped(tmp_path: Path) -> None:

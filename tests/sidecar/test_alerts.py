@@ -194,7 +194,7 @@ async def test_silence_is_set_listed_and_ended(served: Served) -> None:
     assert (silence["created_by"], silence["comment"]) == ("me you", "known red")
     assert alert["muted_by"] == f"silence {silence['id']}"
     assert listed == {"silences": [silence]}
-    assert (ended.status_code, ended.json()) == (200, {"ended": True})
+    assert (ended.status_code, ended.json()) == (200, {"ended": True, "stored": True})
     assert (await served.get("/api/silences")) == {"silences": []}
     assert served.chat.told() == ["A fires"]
 

@@ -51,9 +51,8 @@ class Parts:
     store: Store
     id: str = "this one"
 
-    @property
-    def is_ready(self) -> bool:
-        return self.store.is_alive
+    async def cannot_take(self) -> str:
+        return await self.store.cannot_take()
 
 
 @pytest.fixture
@@ -140,7 +139,7 @@ async def test_closed_store_is_not_ready(store: Store) -> None:
     answer = await get("/-/ready", store)
 
     assert answer.status_code == 503
-    assert answer.text == "the store takes no writes; the log says why\n"
+    assert answer.text == "pushes cannot be stored: the store is closed\n"
 
 
 async def test_closed_store_is_alive(store: Store) -> None:

@@ -105,9 +105,16 @@ def test_disk_without_room_is_named_and_pushes_go_on_when_there_is_some(tmp_path
             "there; nothing of this was stored\n"
         )
         assert stored(server.url) == {"": "1"}
+        ready = get(server.url, "/-/ready")
+        assert (ready.status, ready.text) == (
+            503,
+            "pushes cannot be stored: its disk is full, with 0 KiB left; make room there\n",
+        )
+        assert get(server.url, "/-/healthy").status == 200
         filling.unlink()
         assert push(server.url, f"{JOB}/a/1", b"m 3\n").status == 200
         assert stored(server.url) == {"": "1", "1": "3"}
+        assert get(server.url, "/-/ready").status == 200
 
 
 @pytest.mark.skipif(not may_mount(), reason="only who may mount has a disk that cannot be written")

@@ -100,7 +100,10 @@ def routes(engine: Parts) -> list[Route]:
             "alerts": views(engine.alerting, alerts[:SHOWN], now),
             "count": len(alerts),
             "warming_up": [each for each in engine.rules.running if each.evaluated and each.warming_up_s][:SHOWN],
-            "silences": [(one, ", ".join(map(write_matcher, one.matchers))) for one in engine.alerting.silences()],
+            "silences": [
+                (one, ", ".join(map(write_matcher, one.matchers)), engine.alerting.keeps_silence(one.id))
+                for one in engine.alerting.silences()
+            ],
             "events": events,
             "explain": explain,
             "name": name,

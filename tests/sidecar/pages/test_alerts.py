@@ -242,7 +242,7 @@ def test_silence_is_set_shown_and_ended(firing: Served) -> None:
     assert silence.ends_s - silence.starts_s == 86_400
     [shown] = items(page.section("Silences"))
     assert shown.startswith('mountpoint="/"active until 20')
-    assert " · Anna · known End it now: mountpoint" in shown
+    assert " · Anna · known · only in memory: a restart forgets it End it now: mountpoint" in shown
     assert f"nobody is told: silence {silence.id}" in items(page)[1]
 
     assert post(firing, "/alerts/silence/end", id=silence.id) == 303
