@@ -5,6 +5,8 @@ What every entry of a list has is read here; the other options belong to its typ
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +119,11 @@ class Entries:
         )
 
     def _give_names(self, entries: list[dict[str, Any]], wrong: list[kinds.Wrong]) -> None:
-        """Name those that have no name after their type: http, http-2, http-3."""
+        """Name those that have no name after their type, and where several differ, after what they say as well.
+
+        What is known about an entry is kept under its name. So the name must not depend on where the entry stands, or
+        one that is inserted would take over what is another's.
+        """
         taken: set[str] = set()
         for entry in entries:
             name = entry.get("name", "")
@@ -125,10 +131,18 @@ class Entries:
                 text = f"is the name of another {self.noun} already; give each its own"
                 wrong.append(kinds.Wrong((name, "name"), name, text))
             taken.add(name)
-        for entry in entries:
-            if "name" not in entry and "type" in entry:
-                kind, number = entry["type"], 1
-                while (name := kind if number == 1 else f"{kind}-{number}") in taken:
-                    number += 1
-                entry["name"] = name
-                taken.add(name)
+        unnamed = [(entry, _digest(entry)) for entry in entries if "name" not in entry and "type" in entry]
+        for entry, digest in unnamed:
+            alike = {other for one, other in unnamed if one["type"] == entry["type"]}
+            base = entry["type"] if len(alike) == 1 else f"{entry['type']}-{digest}"
+            number = 1
+            while (name := base if number == 1 else f"{base}-{number}") in taken:
+                number += 1
+            entry["name"] = name
+            taken.add(name)
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    """Return a few letters that stand for all that an entry says."""
+    said = json.dumps({key: value for key, value in entry.items() if key != "name"}, sort_keys=True, default=str)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:6]

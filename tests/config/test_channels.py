@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -250,3 +252,20 @@ def test_address_of_a_channel_is_not_shown(tmp_path: Path) -> None:
     (channel,) = read(tmp_path, '[[channels]]\ntype = "apprise"\nurl = "tgram://hunter2/chat"\n').channels
 
     assert channel.public()["url"] == "***"
+
+
+def test_channels_without_names_keep_theirs_wherever_they_stand(tmp_path: Path) -> None:
+    def names(*paths: str) -> dict[str, str]:
+        text = "".join(f'[[channels]]\ntype = "webhook"\nurl = "http://127.0.0.1/{path}"\n' for path in paths)
+        return {str(one.options["url"])[-1]: one.name for one in read(tmp_path, text).channels}
+
+    assert names("a") == {"a": "webhook"}
+    all_of_them = names("a", "b", "c")
+    assert len(set(all_of_them.values())) == 3
+    assert all(re.fullmatch(r"webhook-[0-9a-f]{6}", name) for name in all_of_them.values())
+    for paths in permutations("abcd", 3):
+        others = names(*paths)
+        assert {path: name for path, name in others.items() if path in all_of_them} == {
+            path: all_of_them[path] for path in paths if path in all_of_them
+        }
+    assert all_of_them.items() >= names("c", "a").items()
