@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import TypeGuard
 
 WIDTH, HEIGHT = 400, 150
@@ -186,17 +187,20 @@ def sparkline(title: str, values: Sequence[float | None]) -> str:
 
 
 def stretches(title: str, kinds: Sequence[str], heights: dict[str, float]) -> str:
-    """Return a bar for each of ``kinds``, which are classes; "" is one of which nothing is known.
+    """Return a bar for each stretch of equal ``kinds``, which are classes; "" is one of which nothing is known.
 
     Args:
         heights: class → how high its bars are, 0 to 1.
     """
     width = 4
     shapes: dict[str, list[str]] = {}
-    for index, kind in enumerate(kinds):
+    index = 0
+    for kind, same in groupby(kinds):
+        count = len(list(same))
         height = _number(max(_BAR_HEIGHT * heights.get(kind, 0.0), 2.0))
-        shape = f"M{index * width} {_BAR_HEIGHT}v-{height}h3v{height}z"
+        shape = f"M{index * width} {_BAR_HEIGHT}v-{height}h{count * width - 1}v{height}z"
         shapes.setdefault(kind or "nothing", []).append(shape)
+        index += count
     paths = "".join(f'<path class="{escape(kind)}" d="{"".join(found)}"/>' for kind, found in shapes.items())
     whole = max(len(kinds) * width - 1, 1)
     return f"{_opening(title, whole, _BAR_HEIGHT, 'bars', stretched=True)}{paths}</svg>"
@@ -245,12 +249,24 @@ class _Area:
         self._first, self._last, self._top = first, last, top
 
     def x(self, value: float) -> str:
-        span = self._last - self._first
-        share = (value - self._first) / span if span > 0 else 0.5
-        return _number(_LEFT + share * (WIDTH - _LEFT - _RIGHT))
+        return _number(self._x(value))
 
     def y(self, value: float) -> str:
-        return _number(HEIGHT - _BOTTOM - max(value, 0.0) / self._top * (HEIGHT - _TOP - _BOTTOM))
+        return _number(self._y(value))
+
+    def whole_x(self, value: float) -> int:
+        return round(self._x(value))
+
+    def whole_y(self, value: float) -> int:
+        return round(self._y(value))
+
+    def _x(self, value: float) -> float:
+        span = self._last - self._first
+        share = (value - self._first) / span if span > 0 else 0.5
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+    def _y(self, value: float) -> float:
+        return HEIGHT - _BOTTOM - max(value, 0.0) / self._top * (HEIGHT - _TOP - _BOTTOM)
 
 
 def _drawn(value: float | None) -> TypeGuard[float]:
@@ -277,8 +293,9 @@ def _shape(extents: Sequence[Extent], area: _Area) -> str:
         if _drawn(one.low) and _drawn(one.high):
             there.append(one)
         elif there:
-            highs = "L".join(f"{area.x(each.x)} {area.y(each.high or 0.0)}" for each in there)
-            lows = "L".join(f"{area.x(each.x)} {area.y(each.low or 0.0)}" for each in reversed(there))
+            # A background needs no more than whole coordinates, and they are a third of it less.
+            highs = "L".join(f"{area.whole_x(each.x)} {area.whole_y(each.high or 0.0)}" for each in there)
+            lows = "L".join(f"{area.whole_x(each.x)} {area.whole_y(each.low or 0.0)}" for each in reversed(there))
             drawn.append(f"M{highs}L{lows}z")
             there = []
     return f'<path class="range" d="{"".join(drawn)}"/>' if drawn else ""

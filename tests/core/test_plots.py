@@ -16,6 +16,7 @@ from pytest_sergas.core.plots import (
     Axes,
     Band,
     Bar,
+    Extent,
     Lane,
     Point,
     lanes,
@@ -167,6 +168,24 @@ def test_stretch_of_a_worse_state_is_lower() -> None:
     }
     assert heights == {"healthy": {"28"}, "unhealthy": {"14"}, "nothing": {"2"}}
     assert [len(re.findall("M", element.attrib["d"])) for element in read(svg).iter("path")] == [2, 1, 1]
+
+
+def test_stretch_that_goes_on_is_one_bar() -> None:
+    svg = stretches("uptime", ["healthy"] * 59 + ["unhealthy"], {"healthy": 1.0, "unhealthy": 0.5})
+
+    shapes = {element.attrib["class"]: element.attrib["d"] for element in read(svg).iter("path")}
+    assert shapes == {"healthy": "M0 28v-28h235v28z", "unhealthy": "M236 28v-14h3v14z"}
+
+
+def test_extents_are_a_shape_with_gaps_that_counts_for_the_axis_and_the_words() -> None:
+    points = [Point(0, 2.0), Point(1, 3.0), Point(2, None), Point(3, 4.0)]
+    extents = [Extent(0, 1.0, 10.0), Extent(1, 2.0, 4.0), Extent(2, None, None), Extent(3, 4.0, 4.0)]
+    svg = line("CPU", points, extents=extents)
+
+    [shape] = of_class(svg, "range")
+    assert shape.attrib["d"] == "M46 12L161 82L161 105L46 116zM390 82L390 82z"
+    assert [element.text for element in of_class(svg, "y")] == ["0", "5", "10"]
+    assert read(svg)[0].text == "CPU: 3 values, from 1 to 10, the last one 4"
 
 
 def test_lanes_show_who_ran_what_when() -> None:

@@ -14,7 +14,9 @@ import pytest
 from pytest_sergas.config.checks import CheckSettings, ChecksSettings
 from pytest_sergas.config.serve import ServeSettings
 from pytest_sergas.core.clock import Now
+from pytest_sergas.core.ctrf import to_json
 from pytest_sergas.core.metrics import Family, Sample
+from pytest_sergas.core.records import Outcome, TestType
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.trends import BUCKET_S, bucket
 from pytest_sergas.engine import clock, trend_rows
@@ -23,6 +25,7 @@ from pytest_sergas.engine.trend_rows import Known
 from pytest_sergas.engine.trends import DURATION_METRIC, SERIES_LIMIT
 from pytest_sergas.sidecar.app import create_app
 from tests.sidecar.pages.html import read
+from tests.sidecar.pages.made import attempt, case, shop_run
 
 pytestmark = pytest.mark.integration
 
@@ -199,6 +202,12 @@ async def test_pages_draw_machine_disks_and_response_times_and_stay_small(tmp_pa
     async with sidecar(tmp_path, checks=checks[:12]) as page:
         few = await page.text("/components")
     async with sidecar(tmp_path, checks=checks) as page:
+        for number in range(12):
+            of_all_types = (
+                case(f"{kind}.py::test_it", attempt(Outcome.PASSED, 100.0 + number), type=kind) for kind in TestType
+            )
+            document = to_json(shop_run(number, *of_all_types))
+            await page.client.post("/api/runs", content=document, headers={"Content-Type": "application/json"})
         for (name, labels), values in past.items():
             page.measured(name, values[-1], **dict(labels))
         overview, health = await page.text("/"), await page.text("/components")
@@ -218,6 +227,7 @@ async def test_pages_draw_machine_disks_and_response_times_and_stay_small(tmp_pa
     assert sum(name.startswith("Response time of") for name in shown) == 4
     assert health.count("Response time</p>") == 12
     assert "All 30 components" in overview
+    assert overview.count('class="squares"') >= 10
     assert len(overview.encode()) < 60_000
     assert len(few.encode()) < 60_000
     assert 'style="' not in overview
