@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from typing import Protocol
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -82,9 +83,12 @@ class Pushed(Protocol):
 
 def routes(engine: Pushed) -> list[Route]:
     """Return the routes of pushes and of what was pushed."""
+    pushes = [Route(path, _GroupEndpoint(engine)) for path in ("/metrics/{key:path}", "//{key:path}")]
+    for route in pushes:
+        # Starlette's pattern of a path ends at a line break, which a value may have.
+        route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
     return [
-        Route("/metrics/{key:path}", _GroupEndpoint(engine)),
-        Route("//{key:path}", _GroupEndpoint(engine)),
+        *pushes,
         Route("/metrics", _PageEndpoint(engine)),
         Route("/api/v1/metrics", _GroupsEndpoint(engine)),
         Route("/api/v1/status", _StatusEndpoint(engine)),
@@ -224,7 +228,7 @@ def _elsewhere(path: str, method: str, mounted: str) -> Response | None:
     head, _, rest = path.removeprefix("/metrics/").partition("/")
     if path == "/metrics/job/":
         return RedirectResponse(f"{mounted}/metrics/job", 301 if method == "GET" else 307)
-    if head not in {"job", "job@base64"} or not rest:
+    if unquote(head) not in {"job", "job@base64"} or not rest:
         return _refused(404, "404 page not found")
     return None
 

@@ -310,6 +310,23 @@ CASES = [
             PROTOBUF.replace("MetricFamily", "Other"),
         )
     ),
+    # The key in any spelling
+    *(
+        case(
+            f"key: {path}",
+            (put(f"/metrics/{path}", b"m 1\n"), status),
+            (delete(f"/metrics/{path}"), 202),
+            (put(f"/metrics/{path}", b"m 1\n"), status),
+        )
+        for path, status in (
+            ("%6Aob/j/%61/1", 200),
+            ("job%40base64/YS9i/a%40base64/eA%3D%3D", 200),
+            ("job@bas%6564/YS9i/a@base64/%65%41", 200),
+            ("job/a%0Ab/a/%0A", 200),
+            ("job/a%22%5C%09%7F/a/%E2%80%AE%F0%9F%98%80", 200),
+            ("%6Aob/..%2e/a/...", 200),
+        )
+    ),
     case("gzip", (post(JOB, gzip.compress(b"m 1\n"), **CODED), 200)),
     case(
         "gzip in two members",
