@@ -133,7 +133,7 @@ def _test(test: TestRecord) -> dict[str, Any]:
         document["retryAttempts"] = [
             _attempt(number, attempt) for number, attempt in enumerate(test.attempts[:-1], start=1)
         ]
-    document["extra"] = {**_phases(last), **_measured(last), **_present(exclusive=test.exclusive)}
+    document["extra"] = {**_phases(last), **_measured(last), **_cause(last), **_present(exclusive=test.exclusive)}
     if test.outcome is Outcome.QUARANTINED:
         document["extra"]["result"] = last.outcome.value
     return document
@@ -182,6 +182,7 @@ def _attempt(number: int, attempt: AttemptRecord) -> dict[str, Any]:
             **_present(worker=attempt.worker),
             **_phases(attempt),
             **_measured(attempt),
+            **_cause(attempt),
         },
     }
 
@@ -217,6 +218,15 @@ def _measured(attempt: AttemptRecord) -> dict[str, Any]:
             use.budget: {"used": round(use.used, 6), "allowed": round(use.allowed, 6)} for use in measured.uses
         }
     return {"measured": cost}
+
+
+def _cause(attempt: AttemptRecord) -> dict[str, Any]:
+    cause = attempt.cause
+    if cause is None:
+        return {}
+    found = {"fingerprint": cause.fingerprint, "phase": cause.phase}
+    place = _present(file=cause.file, line=cause.line, function=cause.function)
+    return {"cause": {**found, **_present(exception=cause.exception), **place}}
 
 
 def _dependency(one: Dependency) -> dict[str, Any]:

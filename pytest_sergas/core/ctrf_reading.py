@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pytest_sergas.core.causes import Cause
 from pytest_sergas.core.dependencies import Availability, Dependency
 from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import (
@@ -156,6 +157,7 @@ def _attempt_of(entry: Mapping[str, Any], outcome: Outcome, where: str) -> Attem
         message=_optional(entry, "message", str, "", f"{where}.message"),
         trace=_optional(entry, "trace", str, "", f"{where}.trace"),
         measured=_measurement(_optional(extra, "measured", dict, {}, f"{where}.extra.measured"), where),
+        cause=_cause(_optional(extra, "cause", dict, {}, f"{where}.extra.cause"), f"{where}.extra.cause"),
     )
 
 
@@ -178,6 +180,19 @@ def _measurement(cost: Mapping[str, Any], attempt: str) -> Measurement | None:
         _optional(cost, "peakMemoryBytes", int, None, f"{where}.peakMemoryBytes"),
         _seconds(cost, "pacedSeconds", where),
         tuple(uses),
+    )
+
+
+def _cause(found: Mapping[str, Any], where: str) -> Cause | None:
+    if not found:
+        return None
+    return Cause(
+        _field(found, "fingerprint", str, f"{where}.fingerprint"),
+        _field(found, "phase", str, f"{where}.phase"),
+        _optional(found, "exception", str, "", f"{where}.exception"),
+        _optional(found, "file", str, "", f"{where}.file"),
+        _optional(found, "line", int, None, f"{where}.line"),
+        _optional(found, "function", str, "", f"{where}.function"),
     )
 
 

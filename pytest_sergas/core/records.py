@@ -18,6 +18,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sergas.core.causes import Cause
 from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import Measurement
 
@@ -138,6 +139,7 @@ class AttemptRecord(NamedTuple):
         message: what went wrong, or why it was skipped; at most `MESSAGE_LIMIT` characters.
         trace: the failure as pytest shows it; at most `TRACE_LIMIT` characters.
         measured: what its call cost; None where it was not measured.
+        cause: by which it is grouped with others; None where it did not fail.
     """
 
     outcome: Outcome
@@ -149,6 +151,7 @@ class AttemptRecord(NamedTuple):
     message: str = ""
     trace: str = ""
     measured: Measurement | None = None
+    cause: Cause | None = None
 
     @property
     def duration_s(self) -> float:

@@ -21,6 +21,7 @@ import pytest
 
 from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import (
+    FAILURES,
     MESSAGE_LIMIT,
     NAME_LIMIT,
     TRACE_LIMIT,
@@ -34,10 +35,12 @@ from pytest_sergas.core.records import (
     worse,
 )
 from pytest_sergas.core.text import clean
+from pytest_sergas.plugin.causes import CauseReader
 from pytest_sergas.plugin.starts import Starts
 from pytest_sergas.plugin.timers import MARK
 
 if TYPE_CHECKING:
+    from pytest_sergas.core.causes import Cause
     from pytest_sergas.plugin.measuring import OnReport
 
 
@@ -71,6 +74,7 @@ class _Attempt:
     message = ""
     trace = ""
     measured: OnReport | None = None
+    cause: Cause | None = None
     ended = False
     repeated = False
 
@@ -111,10 +115,14 @@ class Recorder:
     Args:
         types: node id → type; filled by whoever collects, read when a test is first seen.
         starts: the tests that have begun; taken from there with their first report.
+        root, invocation: the root directory, and where the command was typed.
         each: whether every worker runs every test.
     """
 
-    def __init__(self, types: Mapping[str, str], starts: Starts, *, each: bool = False) -> None:
+    def __init__(
+        self, types: Mapping[str, str], starts: Starts, root: str = "", invocation: str = "", *, each: bool = False
+    ) -> None:
+        self._causes = CauseReader(root, invocation)
         self._types = types
         self._starts = starts
         self._each = each
@@ -166,6 +174,8 @@ class Recorder:
         attempt = _Attempt(0.0, "")
         attempt.outcome = Outcome.ERROR if report.outcome == "failed" else Outcome.SKIPPED
         attempt.message, attempt.trace = _describe(report)
+        if attempt.outcome is Outcome.ERROR:
+            attempt.cause = self._cause(report, "collect")
         attempt.ended = True
         test.attempts.append(attempt)
         self._tests.append(test)
@@ -227,6 +237,12 @@ class Recorder:
             file = self._files[name] = clean(name.replace("\\", "/"), NAME_LIMIT)
         return file
 
+    def _cause(self, report: pytest.TestReport | pytest.CollectReport, phase: str) -> Cause:
+        """Return the cause of a failure; the report says it too, for what is printed of it."""
+        cause = self._causes.read(report, phase)
+        report.sergas_cause = cause.fingerprint  # type: ignore[union-attr]  # a report takes what it is given
+        return cause
+
     def _judge(self, attempt: _Attempt, report: pytest.TestReport) -> None:
         when: str = Phase.CRASH if "sergas_crash" in report.__dict__ else report.when or ""
         masked: str = getattr(report, "sergas_masked", "")
@@ -242,9 +258,11 @@ class Recorder:
             timed_out=timed_out,
             over_budget=when == Phase.CALL and attempt.measured is not None and attempt.measured[-1],
         )
+        phase = "crash" if when == Phase.CRASH else when
+        cause = self._cause(report, phase) if outcome in FAILURES else None
         folded = outcome if timed_out else worse(attempt.outcome, outcome)
         if folded is not attempt.outcome or not attempt.message:
-            attempt.outcome, attempt.message, attempt.trace = folded, message, trace
+            attempt.outcome, attempt.message, attempt.trace, attempt.cause = folded, message, trace, cause
         if when == Phase.CRASH:
             attempt.ended = True
         # With a failed subtest, the call's own report repeats the attempt although it passed.
@@ -313,6 +331,7 @@ def _attempt(attempt: _Attempt) -> AttemptRecord:
         attempt.message,
         attempt.trace,
         None if attempt.measured is None else _measurement(attempt.measured),
+        attempt.cause,
     )
 
 

@@ -325,7 +325,8 @@ class Run:
         self._notes = collection.notes if collection is not None else {}
         self._parallel = self._create_parallel() if is_controller(config) else None
         starts = Starts()
-        self._recorder = Recorder(self._types, starts, each=config.getoption("dist", "no") == "each")
+        places = str(config.rootpath), str(config.invocation_params.dir)
+        self._recorder = Recorder(self._types, starts, *places, each=config.getoption("dist", "no") == "each")
         config.pluginmanager.register(starts, "sergas-starts")
         config.pluginmanager.register(self._recorder, "sergas-recorder")
         status = self._create_status() if _is_on_terminal(config) else None

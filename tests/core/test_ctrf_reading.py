@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sergas.core import ctrf
+from pytest_sergas.core.causes import Cause
 from pytest_sergas.core.ctrf_reading import CtrfError, from_json
 from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import AttemptRecord, Environment, Outcome, Refusal, RunRecord
@@ -33,6 +34,9 @@ MEASURED = st.builds(
     st.none() | EIGHTHS,
     st.just(()) | st.builds(Use, st.just("max_duration"), EIGHTHS, EIGHTHS).map(lambda use: (use,)),
 )
+CAUSES = st.builds(
+    Cause, st.just("1:0f"), st.just("call"), TEXTS, st.just("") | TEXTS, st.none() | st.integers(1, 9), TEXTS
+)
 ATTEMPTS = st.builds(
     AttemptRecord,
     st.sampled_from(sorted(set(Outcome) - {Outcome.FLAKY})),
@@ -43,6 +47,7 @@ ATTEMPTS = st.builds(
     st.sampled_from(["", "gw0"]),
     st.just("") | TEXTS,
     measured=st.none() | MEASURED,
+    cause=st.none() | CAUSES,
 )
 RECORDS = st.builds(
     lambda name, attempts, type_, line, exclusive: record(
