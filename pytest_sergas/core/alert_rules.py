@@ -34,6 +34,7 @@ FIELDS = ("metric_name", "metric_value", "unit", "description", "rule_name", "le
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _DIGITS = re.compile(r"\.([0-9]{1,2})[efg]")
 _ERROR_LIMIT = 300
+_COOLDOWN = kinds.duration(0, kinds.YEAR_S, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class AlertRule:
         condition: takes a `MonitoringMetric` and tells whether there is something to alert about.
         level: how bad it is.
         message_template: what people read; ``{metric_value}`` and the other `FIELDS` are filled in.
-        cooldown: seconds; how often it is repeated while it fires, and the least time between two beginnings that are
-            notified; None for what the route says, which is ``alert_cooldown`` by default. The end of an alert is
-            never delayed.
+        cooldown: seconds, or a text such as ``"1h30m"``; how often it is repeated while it fires, and the least time
+            between two beginnings that are notified; None for what the route says, which is ``alert_cooldown`` by
+            default. The end of an alert is never delayed.
 
     Raises:
         AlertRuleError: one of them cannot be used.
@@ -57,7 +58,7 @@ class AlertRule:
     condition: Callable[[MonitoringMetric], bool]
     level: AlertLevel = AlertLevel.WARNING
     message_template: str = "{metric_name} is {metric_value}"
-    cooldown: float | None = None
+    cooldown: float | str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -66,11 +67,13 @@ class AlertRule:
             raise AlertRuleError(f"{self.name}: condition {show_value('condition', self.condition)}: {_CALLABLE}")
         if not isinstance(self.level, AlertLevel):
             raise AlertRuleError(f"{self.name}: level {show_value('level', self.level)}: allowed: an AlertLevel")
-        cooldown = 0.0 if self.cooldown is None else self.cooldown
-        if isinstance(cooldown, bool) or not isinstance(cooldown, int | float) or not 0 <= cooldown <= kinds.YEAR_S:
-            raise AlertRuleError(
-                f"{self.name}: cooldown {show_value('cooldown', cooldown)}: allowed: seconds, up to a year"
-            )
+        if self.cooldown is not None:
+            try:
+                object.__setattr__(self, "cooldown", _COOLDOWN(self.cooldown))
+            except kinds.NotAllowed as wrong:
+                raise AlertRuleError(
+                    f"{self.name}: cooldown {show_value('cooldown', self.cooldown)}: {wrong}"
+                ) from None
         _check_template(self.name, self.message_template)
 
     @property

@@ -98,7 +98,7 @@ class PythonRules:
             new: list[Alert] = []
             for one, earlier in zip(rules, before, strict=True):
                 after = self._alerting.alerts_of(one.rule.key)
-                cooldown_s = self._cooldown_s if one.rule.cooldown is None else one.rule.cooldown
+                cooldown_s = self._cooldown_s if one.rule.cooldown is None else float(one.rule.cooldown)
                 fresh, one.told_s = newly_told(cooldown_s, earlier, after, one.told_s, now)
                 new += fresh
             return tuple(new)

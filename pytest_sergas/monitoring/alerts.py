@@ -20,6 +20,7 @@ from pytest_sergas.core.text import show_value
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.alert_history import Asked, Event
 from pytest_sergas.errors import AlertRuleError, ConfigurationError
+from pytest_sergas.monitoring.arguments import COOLDOWN, PER_MINUTE, checked
 from pytest_sergas.monitoring.channels import NotificationChannel, OfProgram
 from pytest_sergas.monitoring.hub import Hub
 from pytest_sergas.monitoring.settings import quiet
@@ -38,19 +39,25 @@ class AlertManager:
 
     Args:
         max_alerts_per_minute: the most notifications that a channel gets; what is critical always passes.
-        alert_cooldown: seconds from one beginning of an alert that is notified to the next, for rules that say nothing.
+        alert_cooldown: seconds, or a text such as ``"1h30m"``, from one beginning of an alert that is notified to the
+            next, for rules that say nothing.
         hub: the engine of a system whose part this is; default: one of its own.
+
+    Raises:
+        ConfigurationError: one of them cannot be used.
     """
 
     def __init__(
-        self, max_alerts_per_minute: int = 10, alert_cooldown: float = 300.0, *, hub: Hub | None = None
+        self, max_alerts_per_minute: int = 10, alert_cooldown: float | str = 300.0, *, hub: Hub | None = None
     ) -> None:
+        cap = (PER_MINUTE, max_alerts_per_minute)
+        found = checked("AlertManager", {"max_alerts_per_minute": cap, "alert_cooldown": (COOLDOWN, alert_cooldown)})
         self._cap = max_alerts_per_minute
         self._hub = hub or Hub(
             quiet(
                 Path.cwd(),
                 channels=ChannelsSettings(max_alerts_per_minute=max_alerts_per_minute),
-                routes=RoutesSettings(alert_cooldown=alert_cooldown),
+                routes=RoutesSettings(alert_cooldown=found["alert_cooldown"]),
             )
         )
         self._rules: dict[str, AlertRule] = {}

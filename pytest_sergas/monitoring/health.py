@@ -16,6 +16,7 @@ from pytest_sergas.core.text import show_value
 from pytest_sergas.engine.checking import MACHINE, Planned
 from pytest_sergas.engine.engine import Engine
 from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.monitoring.arguments import INTERVAL, checked
 from pytest_sergas.monitoring.hub import Hub
 from pytest_sergas.monitoring.settings import quiet
 
@@ -114,11 +115,15 @@ class HealthChecker:
         timeout: seconds that a check may take.
         interval: seconds from one run to the next.
         hub: the engine of a system whose part this is; default: one of its own.
+
+    Raises:
+        ConfigurationError: one of them cannot be used.
     """
 
-    def __init__(self, timeout: float = 10.0, interval: float = 30.0, *, hub: Hub | None = None) -> None:
-        self._timeout_s = timeout
-        self._interval_s = interval
+    def __init__(self, timeout: float | str = 10.0, interval: float | str = 30.0, *, hub: Hub | None = None) -> None:
+        found = checked("HealthChecker", {"timeout": (INTERVAL, timeout), "interval": (INTERVAL, interval)})
+        self._timeout_s: float = found["timeout"]
+        self._interval_s: float = found["interval"]
         self._hub = hub or Hub(quiet(Path.cwd()))
         self._is_alone = hub is None
         self._names = {check.name for check in self._hub.settings.checks.checks}

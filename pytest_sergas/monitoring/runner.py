@@ -30,6 +30,7 @@ from pytest_sergas.core.records import AttemptRecord, Outcome, RunRecord, TestRe
 from pytest_sergas.core.text import keep_end, printable
 from pytest_sergas.errors import ConfigurationError, SergasError
 from pytest_sergas.monitoring import covered
+from pytest_sergas.monitoring.arguments import RETRIES, TIMEOUT, WORKERS, checked
 from pytest_sergas.monitoring.suites import Progress, SuiteResults, TestSuite, summary
 from pytest_sergas.version import VERSION
 
@@ -78,14 +79,16 @@ class TestRunner:
         max_workers: int = 4,
         *,
         root: Path | str | None = None,
-        timeout: float | None = None,
+        timeout: float | str | None = None,
         retries: int | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
-        self.max_workers = kinds.whole(1, 10_000, "workers")(max_workers)
+        given = {"max_workers": (WORKERS, max_workers), "timeout": (TIMEOUT, timeout), "retries": (RETRIES, retries)}
+        found = checked("TestRunner", given)
+        self.max_workers: int = found["max_workers"]
         self.root = Path(root or Path.cwd()).absolute()
-        self.timeout = timeout
-        self.retries = retries
+        self.timeout: float | None = found["timeout"]
+        self.retries: int | None = found["retries"]
         self.arguments = tuple(arguments)
         self._suites: dict[TestType, TestSuite] = {}
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
@@ -210,7 +213,7 @@ class TestRunner:
         of_all = (None, None) if self._says is not None else (self.timeout, self.retries)
         timeout = suite.timeout if suite is not None and suite.timeout is not None else of_all[0]
         retries = suite.retries if suite is not None and suite.retries is not None else of_all[1]
-        command += [] if timeout is None else [f"--timeout={timeout:g}"]
+        command += [] if timeout is None else [f"--timeout={float(timeout):g}"]
         command += [] if retries is None else [f"--reruns={retries}"]
         workers = self.max_workers if suite is None else min(suite.max_workers or self.max_workers, self.max_workers)
         command += ["-n", str(workers)] if workers > 1 and (suite is None or suite.parallel) else ["-n", "0"]

@@ -13,16 +13,11 @@ from pytest_sergas.core import kinds
 from pytest_sergas.core.ctrf import to_json
 from pytest_sergas.core.records import FAILURES, Outcome, RunRecord, TestRecord, TestType
 from pytest_sergas.core.summary import summarise
-from pytest_sergas.core.text import show_value
-from pytest_sergas.errors import ConfigurationError
+from pytest_sergas.monitoring.arguments import RETRIES, TIMEOUT, WORKERS, checked
 from pytest_sergas.monitoring.covered import Covered, union
 
 TestResult = TestRecord
 TestStatus = Outcome
-
-_SECONDS = kinds.duration(0, kinds.YEAR_S, "seconds (0 for none)")
-_WORKERS = kinds.whole(1, 10_000, "workers")
-_RETRIES = kinds.whole(0, 100, "repetitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class TestSuite:
 
     name: str
     test_type: TestType
-    timeout: float | None = None
+    timeout: float | str | None = None
     parallel: bool = True
     max_workers: int | None = None
     retries: int | None = None
@@ -60,23 +55,16 @@ class TestSuite:
     def __post_init__(self) -> None:
         wanted = {
             "test_type": kinds.one_of(*(known.value for known in TestType)),
-            "timeout": _SECONDS,
+            "timeout": TIMEOUT,
             "parallel": kinds.boolean,
-            "max_workers": _WORKERS,
-            "retries": _RETRIES,
+            "max_workers": WORKERS,
+            "retries": RETRIES,
             "coverage": kinds.texts,
         }
-        faults = []
-        for key, kind in wanted.items():
-            value = getattr(self, key)
-            try:
-                if value is not None:
-                    kind(value)
-            except kinds.NotAllowed as wrong:
-                faults.append(f"TestSuite({self.name!r}): {key} = {show_value(key, value)}: {wrong}")
-        if faults:
-            raise ConfigurationError(tuple(faults))
+        given = {key: (kind, getattr(self, key)) for key, kind in wanted.items()}
+        found = checked(f"TestSuite({self.name!r})", given)
         object.__setattr__(self, "test_type", TestType(self.test_type))
+        object.__setattr__(self, "timeout", found["timeout"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,12 @@ from pytest_sergas.channels.registry import create
 from pytest_sergas.config.channels import ChannelsSettings
 from pytest_sergas.config.routes import RoutesSettings
 from pytest_sergas.config.rules import RulesSettings
-from pytest_sergas.core import kinds
 from pytest_sergas.core.alert_rules import AlertRule
 from pytest_sergas.engine import clock, overview, rule_files
 from pytest_sergas.engine.engine import Engine, EngineSettings
 from pytest_sergas.engine.gateway import Target
-from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.monitoring.alerts import AlertManager
+from pytest_sergas.monitoring.arguments import INTERVAL, checked
 from pytest_sergas.monitoring.channels import OfProgram
 from pytest_sergas.monitoring.health import HealthChecker
 from pytest_sergas.monitoring.hub import Hub
@@ -40,7 +39,6 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WORKERS = 4
-_INTERVAL = kinds.duration(0, kinds.YEAR_S, "seconds", open_below=True)
 
 
 class ComprehensiveMonitoringSystem:
@@ -106,7 +104,7 @@ class ComprehensiveMonitoringSystem:
         """Await what ``work`` returns in the event loop of the engine."""
         return await self._hub.within(work)
 
-    async def start_monitoring(self, interval: float | None = None) -> None:
+    async def start_monitoring(self, interval: float | str | None = None) -> None:
         """Start, and return when everything is ready; while it runs, nothing happens.
 
         Args:
@@ -120,7 +118,7 @@ class ComprehensiveMonitoringSystem:
             if self._hub.has_begun:
                 LOG.info("the monitoring runs already")
                 return
-            interval_s = _checked(interval)
+            interval_s: float | None = checked("start_monitoring", {"interval": (INTERVAL, interval)})["interval"]
             for channel in self._hub.added_channels:
                 if isinstance(channel, OfProgram):
                     channel.settle(asyncio.get_running_loop())
@@ -204,13 +202,6 @@ class ComprehensiveMonitoringSystem:
             await self._hub.within(reported.add)
         else:
             self._waiting.append(reported)
-
-
-def _checked(interval: float | None) -> float | None:
-    try:
-        return None if interval is None else float(_INTERVAL(interval))
-    except kinds.NotAllowed as wrong:
-        raise ConfigurationError((f"start_monitoring: interval = {interval!r}: {wrong}",)) from None
 
 
 def _judge(settings: EngineSettings) -> None:
