@@ -29,6 +29,8 @@ MESSAGE_LIMIT = 2_000
 TRACE_LIMIT = 16_000
 NAME_LIMIT = 1_000
 UNTYPED = "untyped"
+# How the message of a failure begins that a quarantine hides.
+MASKED = "in quarantine until"
 
 
 class TestType(StrEnum):

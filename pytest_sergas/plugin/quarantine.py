@@ -17,6 +17,7 @@ import pytest
 
 from pytest_sergas.config.quarantine import read
 from pytest_sergas.core.quarantine import FILE, Mode, Quarantine
+from pytest_sergas.core.records import MASKED
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.plugin.durations import selects
 from pytest_sergas.plugin.foreign import failed_subtests
@@ -69,7 +70,7 @@ class Quarantining:
             if entry is not None:
                 report.sergas_masked = "failed"  # type: ignore[attr-defined]  # what pytest-xdist carries, too
                 report.outcome = "skipped"
-                report.wasxfail = f"in quarantine until {entry.until}: {entry.reason}"
+                report.wasxfail = f"{MASKED} {entry.until}: {entry.reason}"
                 if hasattr(report, "context"):
                     self._count_subtest(report)
         return (yield)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sergas.core.records import FAILURES, AttemptRecord, Outcome, RunRecord, TestRecord
+from pytest_sergas.core.records import FAILURES, MASKED, AttemptRecord, Outcome, RunRecord, TestRecord
 from pytest_sergas.errors import PublishError
 from pytest_sergas.publishers import Context, Publication
 from pytest_sergas.publishers.files import write_atomically
@@ -129,8 +129,8 @@ def _mend_cases(suite: Element, tests: Sequence[TestRecord], prefix: str) -> boo
         elif repeated:
             # Collected twice, or on every worker: which attempt is whose is not in the file.
             raise _Unlike(f"{len(belonging)} tests have the name {key!r} there, and one was repeated")
-        if len(belonging) == 1 and belonging[0].outcome in _PASSED:
-            changed |= _drop_skipped(found[0])
+        if len(belonging) == 1:
+            changed |= _drop_of_subtests(found[0], belonging[0])
     for case in suite.findall("testcase"):
         # Who reads that a failed test was skipped would look no further.
         if case.find("failure") is not None or case.find("error") is not None:
@@ -219,9 +219,23 @@ def _rank(element: Element) -> int:
     return _ORDER.index(element.tag) if element.tag in _ORDER else len(_ORDER)
 
 
-def _drop_skipped(case: Element) -> bool:
-    """Drop what subtests that were skipped, or a phase, say of a test that was not; return whether there was some."""
-    skipped = case.findall("skipped")
+def _drop_of_subtests(case: Element, test: TestRecord) -> bool:
+    """Drop what skipped subtests say of a test that passed, or that failed in quarantine; return whether any."""
+    is_quarantined = test.outcome is Outcome.QUARANTINED
+    outcome = test.last.outcome if is_quarantined else test.outcome
+    if outcome in _PASSED:
+        return _drop_skipped(case)
+    return is_quarantined and outcome in FAILURES and _drop_skipped(case, but=MASKED)
+
+
+def _drop_skipped(case: Element, *, but: str = "") -> bool:
+    """Drop what subtests that were skipped, or a phase, say of a test that was not; return whether there was some.
+
+    Args:
+        but: how the messages of those begin that stay; "" where none does.
+    """
+    found = case.findall("skipped")
+    skipped = [element for element in found if not but or not element.get("message", "").startswith(but)]
     for element in skipped:
         case.remove(element)
     return bool(skipped)

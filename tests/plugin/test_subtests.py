@@ -19,7 +19,8 @@ class Case(NamedTuple):
     Attributes:
         body: with SUB for a subtest, SKIP for what skips.
         junit: the elements of its case.
-        before: a decorator, "xfail" or "retries".
+        before: a decorator, "xfail", "strict" or "retries".
+        fixture: one that breaks, "in_setup", "in_teardown", or "once" at the first teardown.
         kinds: whose subtests: "f" of the fixture, "u" of unittest.
     """
 
@@ -29,10 +30,13 @@ class Case(NamedTuple):
     retries: int = 0
     before: str = ""
     kinds: str = "fu"
+    fixture: str = ""
 
 
 _FAILS = "with SUB('a'): assert 0\n"
 _PASSES = "with SUB('a'): pass\n"
+_SKIPS = "with SUB('b'): SKIP('no')\n"
+_EXPECTS = "with SUB('c'): pytest.xfail('known')\n"
 _ONCE = "SEEN[NAME] = SEEN.get(NAME, 0) + 1\n"
 # Where the call passes, pytest adds that it "contains 1 failed subtest": for unittest's where tests may be repeated.
 CASES = {
@@ -48,25 +52,79 @@ CASES = {
     "fails_inside_and_outside": Case(f"{_FAILS}assert 0, 'outside'", "failed", ("failure", "failure")),
     "fails_then_is_skipped": Case(f"{_FAILS}SKIP('rest')", "failed", ("failure",)),
     "expected_outside": Case(f"{_PASSES}assert 0", "xfailed", ("skipped",), before="xfail"),
-    "teardown_breaks": Case(_PASSES, "error", ("error",), before="broken", kinds="f"),
-    "fails_and_teardown_breaks": Case(_FAILS, "failed", ("failure", "failure", "error"), before="broken", kinds="f"),
+    "expected_inside": Case(f"{_EXPECTS}{_PASSES}", "passed"),
+    "expected_inside_one_fails": Case(f"{_EXPECTS}{_FAILS}", "failed", ("failure",) * 2, kinds="f"),
+    "expected_inside_one_fails_u": Case(f"{_EXPECTS}{_FAILS}", "failed", ("failure",), kinds="u"),
+    "mixed": Case(f"{_FAILS}{_SKIPS}{_EXPECTS}{_PASSES}", "failed", ("failure",) * 2, kinds="f"),
+    "mixed_u": Case(f"{_FAILS}{_SKIPS}{_EXPECTS}{_PASSES}", "failed", ("failure",), kinds="u"),
+    "marked_passes": Case(_PASSES, "xpassed", before="xfail"),
+    "marked_fails_inside": Case(_FAILS, "xpassed", before="xfail"),  # the mark takes the subtest; the rest passes
+    "marked_fails_in_both": Case(f"{_FAILS}assert 0", "xfailed", ("skipped",) * 2, before="xfail"),
+    "strict_passes": Case(_PASSES, "failed", ("failure",) * 2, before="strict"),
+    "strict_fails_inside": Case(_FAILS, "failed", ("failure",), before="strict"),
+    "setup_breaks": Case(_FAILS, "error", ("error",), kinds="f", fixture="in_setup"),
+    "cleanup_breaks": Case(f"self.addCleanup(self.fail)\n{_PASSES}", "failed", ("failure",), kinds="u"),
+    "teardown_breaks": Case(_PASSES, "error", ("error",), kinds="f", fixture="in_teardown"),
+    "fails_and_teardown_breaks": Case(
+        _FAILS, "failed", ("failure", "failure", "error"), kinds="f", fixture="in_teardown"
+    ),
     "is_flaky": Case(f"{_ONCE}with SUB('a'): assert SEEN[NAME] == 2", "flaky", ("flakyFailure",), 1, "retries"),
     "is_flaky_outside": Case(f"{_ONCE}{_PASSES}assert SEEN[NAME] == 2", "flaky", ("flakyFailure",), 1, "retries"),
+    "is_flaky_beside_skipped": Case(
+        f"{_ONCE}{_SKIPS}with SUB('a'): assert SEEN[NAME] == 2", "flaky", ("flakyFailure",), 1, "retries"
+    ),
+    "is_flaky_beside_expected": Case(
+        f"{_ONCE}{_EXPECTS}with SUB('a'): assert SEEN[NAME] == 2", "flaky", ("flakyFailure",), 1, "retries"
+    ),
+    "fails_then_is_skipped_at_once": Case(
+        f"{_ONCE}with SUB('a'): assert SEEN[NAME] == 2\nif SEEN[NAME] == 2: SKIP('rest')",
+        "skipped",
+        ("flakyFailure", "skipped"),
+        1,
+        "retries",
+    ),
+    "teardown_is_flaky": Case(_PASSES, "flaky", ("flakyError",), 1, "retries", "f", "once"),
+    "teardown_never_passes": Case(_PASSES, "error", ("error", "rerunError"), 1, "retries", "f", "in_teardown"),
     "never_passes": Case(_FAILS, "failed", ("failure", "failure", "rerunFailure"), 1, "retries"),
     "quarantined": Case(_FAILS, "quarantined", ("skipped", "skipped")),
     "quarantined_passes": Case(_PASSES, "quarantined"),
     "quarantined_two": Case(f"{_FAILS}with SUB('b'): assert 0", "quarantined", ("skipped",) * 3),
     "quarantined_never_passes": Case(_FAILS, "quarantined", ("flakyFailure", "skipped", "skipped"), 1, "retries"),
+    "quarantined_mixed": Case(f"{_FAILS}{_SKIPS}{_EXPECTS}", "quarantined", ("skipped",) * 2),
+    "quarantined_expected": Case(f"{_EXPECTS}{_SKIPS}", "quarantined"),
+    "quarantined_marked": Case(_FAILS, "quarantined", before="xfail"),
+    "quarantined_skips": Case("SKIP('all')", "quarantined", ("skipped",)),
+    "quarantined_is_flaky": Case(
+        f"{_ONCE}with SUB('a'): assert SEEN[NAME] == 2", "quarantined", ("flakyFailure",), 1, "retries"
+    ),
+    "quarantined_teardown": Case(_PASSES, "quarantined", ("skipped",), kinds="f", fixture="in_teardown"),
+    "quarantined_both": Case(_FAILS, "quarantined", ("skipped",) * 3, kinds="f", fixture="in_teardown"),
     "quarantined_outside": Case(f"{_PASSES}assert 0", "quarantined", ("skipped",)),
 }
 _BEFORE = {
     "": "",
-    "broken": "",
     "xfail": "@pytest.mark.xfail(reason='known')\n",
+    "strict": "@pytest.mark.xfail(reason='known', strict=True)\n",
     "retries": "@pytest.mark.unit(retries=1)\n",
 }
 _HEAD = "import pytest, unittest\nSEEN = {}\npytestmark = pytest.mark.unit\n"
-_BROKEN = "@pytest.fixture\ndef broken():\n    yield\n    assert 0, 'teardown'\n\n"
+_BROKEN = """
+@pytest.fixture
+def in_setup():
+    assert 0, 'setup'
+
+@pytest.fixture
+def in_teardown():
+    yield
+    assert 0, 'teardown'
+
+@pytest.fixture
+def once(request):
+    yield
+    SEEN[request.node.name] = SEEN.get(request.node.name, 0) + 1
+    assert SEEN[request.node.name] == 2, 'teardown'
+
+"""
 _FAILED = {"failed", "error"}
 
 
@@ -74,7 +132,7 @@ def fixture_suite() -> str:
     tests = []
     for name, case in CASES.items():
         if "f" in case.kinds:
-            arguments = "subtests, broken" if case.before == "broken" else "subtests"
+            arguments = f"subtests, {case.fixture}" if case.fixture else "subtests"
             body = (
                 case.body.replace("SUB(", "subtests.test(")
                 .replace("SKIP(", "pytest.skip(")
