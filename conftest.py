@@ -5,9 +5,12 @@ import signal
 
 from hypothesis import settings
 
-# Who starts the tests in the background has Ctrl-C ignored for them, and for every process that a test starts.
+# Tests that are started in the background have Ctrl-C ignored, those under nohup the hang-up, and every process that a
+# test starts inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The plugins of the runs that tests start are rewritten by pytest once, not for each run and each of its workers.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
