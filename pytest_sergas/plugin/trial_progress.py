@@ -26,9 +26,12 @@ class TrialProgress:
         self._reporter = reporter if reporter is not None and config.option.verbose >= -1 else None
         self._file: StatusFile | None = None
         self._again_s = 0.0
-        if self._reporter is not None and self._reporter.isatty and wanted(config, environ):
+        if self._reporter is None:
+            return
+        self._writer = config.get_terminal_writer()
+        if self._reporter.isatty and wanted(config, environ):
             file = terminal_file(config)
-            self._file = StatusFile(config.get_terminal_writer(), file) if file is not None else None
+            self._file = StatusFile(self._writer, file) if file is not None else None
 
     def show(self, text: str) -> None:
         """Show how far the trials are, such as ``trial 3 of 12: 4 of 9 tests``."""
@@ -38,8 +41,10 @@ class TrialProgress:
         elif self._reporter is not None and Own.monotonic() >= self._again_s:
             self._again_s = Own.monotonic() + _EACH_S
             self._reporter.ensure_newline()
-            self._reporter.write_line(line)
-            self._reporter.flush()
+            if self._writer.width_of_current_line:  # with workers the reporter does not know
+                self._writer.line()
+            self._writer.line(line)
+            self._writer.flush()
 
     def close(self) -> None:
         """Take the line away."""

@@ -93,6 +93,7 @@ def test_run_with_workers_is_followed_by_the_same_trials(suite: pytest.Pytester,
     ran = run("--sergas-detect-flaky", "-n", "2")
 
     assert (notes(ran), times(suite, "test_steady")) == (["detect-flaky: 1 test was tried, and steady"], 5)
+    assert "\ndetect-flaky: trial 1 of 4: 0 of 1 test\n" in ran.text
 
 
 def test_what_is_found_counts_for_fail_on_flaky(suite: pytest.Pytester, run: Run) -> None:
