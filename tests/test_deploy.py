@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.servers.process import START_S, answers, get, until
+from tests.servers.prometheus import prometheus_of
 from tests.servers.sidecar import sidecar
 from tests.sidecar.pages import made
 
@@ -96,6 +97,53 @@ def test_deployment_gives_the_store_one_owner_and_probes_what_an_orchestrator_sh
     assert spec["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
 
 
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+
+
+def mounts(service: str) -> dict[str, str]:
+    """Return what a service of the compose file mounts: path in it → source."""
+    volumes = [volume.split(":") for volume in COMPOSE["services"][service]["volumes"]]
+    return {target: source for source, target, *_ in volumes}
+
+
+def test_compose_starts_the_sidecar_and_what_looks_at_it() -> None:
+    services = COMPOSE["services"]
+
+    started = {name for name, service in services.items() if not service.get("profiles")}
+    assert started == {"sergas", "prometheus", "grafana"}
+    build = services["sergas"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
+    assert services["sergas"]["secrets"] == services["prometheus"]["secrets"]
+
+
+def test_compose_provisions_the_data_source_and_the_dashboards() -> None:
+    found = mounts("grafana")
+
+    def provisioned(what: str, file: str) -> Any:
+        path = DEPLOY / found[f"/etc/grafana/provisioning/{what}"] / file
+        return yaml.safe_load(path.read_text("utf-8"))
+
+    [source] = provisioned("datasources", "prometheus.yaml")["datasources"]
+    [provider] = provisioned("dashboards", "sergas.yaml")["providers"]
+
+    assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", "http://prometheus:9090", True)
+    assert COMPOSE["services"]["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+    dashboards = DEPLOY / found[provider["options"]["path"]]
+    assert {file.name for file in dashboards.glob("*.json")} == {"health.json", "system.json", "tests.json"}
+
+
+def test_prometheus_of_the_compose_file_scrapes_the_sidecar_with_its_token(tmp_path: Path) -> None:
+    text = (DEPLOY / mounts("prometheus")["/etc/prometheus/prometheus.yml"]).read_text("utf-8")
+    [secret] = COMPOSE["services"]["prometheus"]["secrets"]
+    assert secret["target"] in text
+    (tmp_path / "tokens").write_text("t0ken\n", encoding="utf-8")
+    with sidecar(tmp_path, config='[serve]\ntoken_file = "tokens"\n') as running:
+        text = text.replace(secret["target"], str(tmp_path / "tokens"))
+        text = text.replace("sergas:8000", running.url.partition("://")[2]).replace("15s", "100ms")
+        with prometheus_of(tmp_path, text) as server:
+            assert server.query('up{job="sergas"} == 1')
+
+
 def instructions() -> list[tuple[str, str]]:
     """Return the instructions of the Dockerfile with their arguments."""
     text = (DEPLOY / "Dockerfile").read_text("utf-8")
@@ -122,7 +170,7 @@ def test_commands_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> No
         "/src": str(EXAMPLES.parent),
         "/etc/sergas": str(DEPLOY),
         "/var/lib/sergas": str(tmp_path),
-        "/run/secrets/sergas": str(tmp_path),
+        "/run/secrets/sergas": str(tmp_path / "secrets"),
         "0.0.0.0:8000": "127.0.0.1:0",
     }
 
@@ -137,7 +185,6 @@ def test_commands_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> No
             command[0] = sys.executable if command[0] == "python" else command[0]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path)
             assert done.returncode == 0, done.stdout + done.stderr
-    (tmp_path / "tokens").write_text("s3cret\n", encoding="utf-8")
     config = tmp_path / "sergas.toml"
     config.write_text(here((DEPLOY / "sergas.toml").read_text("utf-8")), encoding="utf-8")
     [serve] = [json.loads(rest) for word, rest in instructions() if word == "CMD"]
@@ -154,7 +201,13 @@ def test_commands_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> No
         probe = [here(part).replace("http://127.0.0.1:8000", url) for part in probe]
         assert subprocess.run(probe, check=False, timeout=60).returncode == 0
         assert answers(f"{url}/metrics")  # 401: it wants a token
-        request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": "Bearer s3cret"})
+        with urllib.request.urlopen(f"{url}/health", timeout=START_S) as answer:  # as the specification's probes ask
+            assert list(json.loads(answer.read())) == ["status"]
+        made_token = tmp_path / "sergas.db.token"
+        assert made_token.stat().st_mode & 0o777 == 0o600
+        token = made_token.read_text("utf-8").strip()
+        assert token not in log.read_text("utf-8")
+        request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=START_S) as answer:
             assert b"sergas_groups 0" in answer.read()
     finally:

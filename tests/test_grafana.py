@@ -15,6 +15,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from tests.servers import promtool
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.sidecar import sidecar
 from tests.sidecar.conftest import ask
@@ -70,6 +71,14 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--sergas-sidecar={running.url}"]
         done = subprocess.run(command, cwd=TEN_TYPES, env=ENVIRON, capture_output=True, check=False, timeout=100)
         assert done.returncode == 0, done.stdout.decode()
+        (directory / "budget").mkdir()
+        (directory / "budget" / "test_budget.py").write_text(
+            "import pytest\n@pytest.mark.unit(max_duration=60)\ndef test_one(): pass\n", encoding="utf-8"
+        )
+        done = subprocess.run(
+            [*command, "--cov=."], cwd=directory / "budget", env=ENVIRON, capture_output=True, check=False, timeout=100
+        )
+        assert done.returncode == 0, done.stdout.decode()
         assert ask(running.url, "/metrics/job/etl", "POST", body=b"rows 3\n").status == 200
         with prometheus(directory, running.url, job="sergas") as server:
             yield server
@@ -100,6 +109,32 @@ def test_panels_have_ids_of_their_own_and_ask_the_chosen_datasource(name: str) -
     assert len(ids) == len(set(ids)) > 4
     assert document["templating"]["list"][0]["type"] == "datasource"
     assert {panel["datasource"]["uid"] for panel in document["panels"]} == {"${datasource}"}
+
+
+def test_type_that_never_succeeded_is_shown_as_that(tmp_path: Path) -> None:
+    [expression] = [
+        target["expr"].replace("$job", ".*")
+        for panel in committed("tests")["panels"]
+        if panel["title"] == "Has ever succeeded"
+        for target in panel["targets"]
+    ]
+    series = {
+        'sergas_last_run_timestamp_seconds{job="shop",type="e2e"}': "90x1",
+        'sergas_last_run_timestamp_seconds{job="shop",type="unit"}': "90x1",
+        'sergas_last_success_timestamp_seconds{job="shop",type="unit"}': "60x1",
+    }
+
+    [found] = promtool.evaluate(tmp_path, series, "1m", [expression], "1m")
+
+    assert not isinstance(found, str), found
+    assert sorted((dict(labels)["type"], value) for _, labels, value in found) == [("e2e", 0.0), ("unit", 1.0)]
+
+
+def test_dashboards_show_budgets_memory_and_coverage() -> None:
+    asked = " ".join(expressions())
+
+    for metric in ("sergas_budget_use_ratio", "sergas_test_peak_memory_bytes", "sergas_coverage_percent"):
+        assert metric in asked
 
 
 def test_dashboards_have_names_of_their_own() -> None:

@@ -57,15 +57,25 @@ def query(metric: str, *, by: str = "") -> str:
     return f"sum by ({by}) ({selected})" if by else selected
 
 
+LAST_SUCCESS = query("sergas_last_success_timestamp_seconds")
 TESTS = (
     Panel("Success rate", stat.Panel, "percent", {query("sergas_success_rate_percent"): "{{type}}"}, 12, good=100),
     Panel(
         "Time since the last success",
         stat.Panel,
         "s",
-        {f"time() - {query('sergas_last_success_timestamp_seconds')}": "{{type}}"},
+        {f"time() - {LAST_SUCCESS}": "{{type}}"},
         12,
         "A type whose last success is long ago has failed since, or was not run.",
+    ),
+    Panel(
+        "Has ever succeeded",
+        stat.Panel,
+        "bool_yes_no",
+        {f"({LAST_SUCCESS} > bool 0) or 0 * {query('sergas_last_run_timestamp_seconds')}": "{{type}}"},
+        24,
+        "No: the type was run and has never succeeded, so it has no time since its last success.",
+        good=1,
     ),
     Panel("Tests by outcome", timeseries.Panel, "short", {query("sergas_tests", by="outcome"): "{{outcome}}"}, 12),
     Panel(
@@ -91,6 +101,31 @@ TESTS = (
     Panel("Slowest tests", bargauge.Panel, "s", {f"topk(10, {query('sergas_slowest_test_seconds')})": "{{test}}"}, 12),
     Panel("Retries", timeseries.Panel, "short", {query("sergas_retries"): "{{type}}"}, 6),
     Panel("CPU time", timeseries.Panel, "s", {query("sergas_test_cpu_seconds"): "{{type}}"}, 6),
+    Panel(
+        "Budgets",
+        timeseries.Panel,
+        "percentunit",
+        {query("sergas_budget_use_ratio"): "{{type}} {{budget}}"},
+        12,
+        "The largest share of a budget that a test used; above 100 % the test is over it.",
+    ),
+    Panel(
+        "Memory of a test at its peak",
+        timeseries.Panel,
+        "bytes",
+        {query("sergas_test_peak_memory_bytes"): "{{type}}"},
+        12,
+    ),
+    Panel(
+        "Coverage",
+        timeseries.Panel,
+        "percent",
+        {
+            query("sergas_coverage_percent"): "{{type}}",
+            f"max by (job) ({query('sergas_run_coverage_percent')})": "{{job}} all types",
+        },
+        12,
+    ),
 )
 HEALTH = (
     Panel("Components", stat.Panel, "bool_on_off", {query("sergas_check_up"): "{{check}}"}, 24, good=1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from pytest_sergas.config.collect import CollectSettings, Target
 from pytest_sergas.config.rules import RulesSettings
 from pytest_sergas.config.serve import ServeSettings
+from pytest_sergas.config.tokens import token_path
 from pytest_sergas.core.text import is_secret
 from pytest_sergas.engine.rule_files import find
 from pytest_sergas.errors import SergasError
@@ -68,6 +69,8 @@ def export(
         SergasError: two rule files would have one name in ``elsewhere.rules``.
     """
     exported = Exported()
+    if not serve.web_config and (token := token_path(serve, root)):
+        serve = replace(serve, token_file=str(token))
     interval = duration(rules.evaluation_interval)
     own = {"job_name": OWN, "honor_labels": True, **_access(serve, root, elsewhere.target, exported.notes)}
     taken = {OWN}

@@ -16,6 +16,7 @@ from pytest_sergas.config import Judged, Settings, load_sections
 from pytest_sergas.config.file import ConfigFile
 from pytest_sergas.config.section import Reading
 from pytest_sergas.config.serve import ServeSettings, address
+from pytest_sergas.config.tokens import token_path
 from pytest_sergas.errors import ConfigurationError, PublishError, SergasError
 from pytest_sergas.publishers import Context
 from pytest_sergas.publishers.endpoint import PASSWORD, TOKEN, USERNAME, AnsweredError, Endpoint, endpoint
@@ -26,7 +27,7 @@ else where [serve] listens: 127.0.0.1:8000 unless it says otherwise. Credentials
 are --token-file, or --username and --password-file; else those with which runs
 are sent (SERGAS_PUSH_TOKEN, SERGAS_PUSH_USERNAME and SERGAS_PUSH_PASSWORD,
 push_token_file, push_password_file); else, for a sidecar of this configuration
-or on this machine, the first token of [serve] token_file.
+or on this machine, the first token of [serve] token_file, or the one it made.
 """
 
 _TIMEOUT_S = 10.0
@@ -152,10 +153,10 @@ def _has_tls(web_config: Path) -> bool:
 
 def _with_own_token(where: Endpoint, serve: ServeSettings, root: Path) -> Endpoint:
     """Return the endpoint with a token that the sidecar of this configuration accepts, where we may read it."""
-    if not serve.token_file:
+    if (path := token_path(serve, root)) is None:
         return where
     try:
-        tokens = (root / serve.token_file).read_text("utf-8").split()
+        tokens = path.read_text("utf-8").split()
     except (OSError, UnicodeDecodeError):
         return where  # it is the sidecar that has to read it; what it wants, it says itself
     return replace(where, authorization=f"Bearer {tokens[0]}", secrets=(tokens[0],)) if tokens else where

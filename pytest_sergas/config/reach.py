@@ -81,8 +81,8 @@ REACH: tuple[Row, ...] = (
     Row(
         "serve",
         (
-            *("listen", "store", "web_config", "token_file", "allowed_hosts", "external_url", "log_level"),
-            *("log_format", "max_connections", "header_timeout", "body_timeout", "drain_timeout"),
+            *("listen", "store", "web_config", "token_file", "make_token", "allowed_hosts", "external_url"),
+            *("log_level", "log_format", "max_connections", "header_timeout", "body_timeout", "drain_timeout"),
             *("runs_kept", "runs_age_days", "max_run_mib"),
         ),
         *_SERVE,

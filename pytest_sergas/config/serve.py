@@ -48,6 +48,7 @@ class ServeSettings:
     store: str = "sergas.db"
     web_config: str = ""
     token_file: str = ""
+    make_token: bool = False
     allowed_hosts: tuple[str, ...] = ()
     external_url: str = ""
     log_level: str = "info"
@@ -111,6 +112,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         ),
         "token_file": Key(
             kinds.text, "file with bearer tokens, one a line, that are let in; none by default", '"/run/secrets/tokens"'
+        ),
+        "make_token": Key(
+            kinds.boolean,
+            "make a token beside the store where token_file does not exist and nobody has to log in",
+            "false",
         ),
         "allowed_hosts": Key(_hosts, "host names under which it may be asked, beside addresses and localhost", "[]"),
         "external_url": Key(

@@ -5,7 +5,8 @@ Host      exactly one; an address, a name of this machine, one of `allowed_hosts
           where one has to log in: such a page has no credentials.
 Origin    a change of state comes from no page at all, or from one of ours, going by the host: before us may stand
           a proxy that ends TLS. Nor are there any CORS headers, so that other pages read nothing.
-who       users and tokens of `auth`; the probes stay open, because an orchestrator has no credentials.
+who       users and tokens of `auth`; the probes stay open, because an orchestrator has no credentials, and so does
+          the bare status of /health.
 answers   headers against sniffing, framing and foreign scripts.
 """
 
@@ -23,6 +24,8 @@ from pytest_sergas.sidecar.auth import Authentication, Verdict
 from pytest_sergas.sidecar.mounted import own_path
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+STATUS_PATH = "/health"
+IS_STRANGER = "sergas.is_stranger"  # key of a scope: who asks has shown no credentials where they are needed
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -87,7 +90,13 @@ class Guard:
         headers = _Headers(scope)
         if (refusal := self._from_elsewhere(scope, headers)) or own_path(scope) in OPEN_PATHS:
             return refusal
+        if own_path(scope) == STATUS_PATH and scope["method"] in SAFE_METHODS and self._is_stranger(headers):
+            scope[IS_STRANGER] = True
+            return None
         return await self._not_logged_in(headers)
+
+    def _is_stranger(self, headers: _Headers) -> bool:
+        return self.access.authentication.is_required and not headers.all(b"authorization")
 
     def _from_elsewhere(self, scope: Scope, headers: _Headers) -> Response | None:
         hosts = headers.all(b"host")

@@ -1,6 +1,7 @@
 """Health over HTTP: the documented ``/health``, what it was, and the probes that an orchestrator asks.
 
-/health              how everything is, from the last results: 200 for healthy and degraded, 503 for unhealthy
+/health              how everything is, from the last results: 200 for healthy and degraded, 503 for unhealthy;
+                     the status alone for who has shown no credentials where they are needed
 /api/health/history  what changed and why, the latest first
 /-/healthy           the loop runs; nothing outside is asked, because a dead database is no reason to restart this
 /-/ready             the store is open and its writer is alive; 503 with the reason otherwise
@@ -18,6 +19,7 @@ from pytest_sergas.core.health import Change, HealthStatus, changes
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.gateway import INSTANCE
 from pytest_sergas.sidecar.answers import QueryError, answer, moment, refuse, text, whole
+from pytest_sergas.sidecar.guard import IS_STRANGER
 
 CHANGES_LIMIT = 1_000
 
@@ -41,10 +43,10 @@ def routes(engine: Parts) -> list[Route]:
     """Return the routes of health."""
 
     async def overall(request: Request) -> Response:
-        del request
         result = engine.checking.overall()
         status = 503 if result.status is HealthStatus.UNHEALTHY else 200
-        return JSONResponse(result.to_dict(), status, _FRESH)
+        document = {"status": result.status.value} if request.scope.get(IS_STRANGER) else result.to_dict()
+        return JSONResponse(document, status, _FRESH)
 
     async def history(request: Request) -> Response:
         try:

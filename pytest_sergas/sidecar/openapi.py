@@ -381,7 +381,11 @@ def _unsilence() -> Schema:
 def _health() -> Schema:
     text = "How everything that is checked is, from the last results"
     responses = {"200": _answer("Healthy or degraded", _HEALTH), "503": _answer("Something is unhealthy", _HEALTH)}
-    return {"summary": text, "responses": responses}
+    return {
+        "summary": text,
+        "description": "The status alone without credentials, where they are needed",
+        "responses": responses,
+    }
 
 
 def _probe(text: str) -> Schema:

@@ -16,7 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +24,8 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pytest_sergas.config.serve import Address, ServeSettings, address
+from pytest_sergas.config.serve import MEMORY, Address, ServeSettings, address
+from pytest_sergas.config.tokens import make_token, token_path
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.engine.engine import Engine, EngineSettings
@@ -52,11 +53,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The configuration with the files that it names."""
+    """The configuration with the files that it names.
+
+    Attributes:
+        own_token: the file whose token is accepted because nothing else says who may ask; None otherwise.
+    """
 
     settings: EngineSettings
     web: WebConfig
     tokens: tuple[str, ...] = field(repr=False)
+    own_token: Path | None = None
 
     @property
     def is_authenticated(self) -> bool:
@@ -75,7 +81,7 @@ class Loaded:
 
 
 def read(load: Load, *, allow_unauthenticated: bool) -> Loaded:
-    """Read the configuration and the files that it names.
+    """Read the configuration and the files that it names; make a token where it says so.
 
     Raises:
         ConfigurationError: it cannot be used, or it would let everybody in.
@@ -83,7 +89,10 @@ def read(load: Load, *, allow_unauthenticated: bool) -> Loaded:
     settings = load()
     serve = settings.serve
     web = read_web_config(settings.root / serve.web_config) if serve.web_config else WebConfig()
-    loaded = Loaded(settings, web, _tokens(settings.root, serve.token_file))
+    own_token = None if web.is_authenticated else _made_token(serve, settings.root)
+    if own_token is not None:
+        serve = replace(serve, token_file=str(own_token))
+    loaded = Loaded(settings, web, _tokens(settings.root, serve.token_file), own_token)
     if not (address(serve.listen).is_loopback or loaded.is_authenticated or allow_unauthenticated):
         fault = (
             f"listen = {serve.listen!r}: others than this machine could reach it, and nobody has to log in; "
@@ -91,6 +100,22 @@ def read(load: Load, *, allow_unauthenticated: bool) -> Loaded:
         )
         raise ConfigurationError((fault,))
     return loaded
+
+
+def _made_token(serve: ServeSettings, root: Path) -> Path | None:
+    """Return the file of the token that is made where the configuration asks for one and names no other."""
+    named = root / serve.token_file if serve.token_file else None
+    path = token_path(serve, root)
+    if not serve.make_token or (path is not None and path == named):
+        return None
+    if path is None:
+        fault = f"make_token = true: a store in {MEMORY!r} keeps no token; name a file as store, or set token_file"
+        raise ConfigurationError((fault,))
+    try:
+        make_token(path)
+    except OSError as error:
+        raise ConfigurationError((f"make_token = true: {str(path)!r} cannot be written: {error.strerror}",)) from error
+    return path
 
 
 def _tokens(root: Path, file: str) -> tuple[str, ...]:
@@ -158,6 +183,7 @@ def serve(load: Load, *, allow_unauthenticated: bool) -> None:
         raise SergasError("sergas: serve needs POSIX: it is ended and reloaded by signals; run it on Linux or macOS")
     loaded = read(load, allow_unauthenticated=allow_unauthenticated)
     logs.configure(loaded.settings.serve.log_level, loaded.settings.serve.log_format)
+    _say_token(loaded)
     _raise_file_limit(loaded.settings.serve.max_connections)
     context = tls_context(loaded.web)
     with bind(address(loaded.settings.serve.listen)) as listening:
@@ -220,6 +246,7 @@ class Process:
             if getattr(before, key) != getattr(after, key):
                 _LOG.warning("%s has changed; start it again for that", key)
         logs.configure(after.log_level, after.log_format)
+        _say_token(loaded)
         if self._context is not None and loaded.web.tls is not None:
             loaded.web.tls.apply(self._context)
         self._connections.limits = _limits(after)
@@ -316,6 +343,15 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def _say_token(loaded: Loaded) -> None:
+    """Log which file holds the token that was made; never the token."""
+    if loaded.own_token is None:
+        return
+    named = loaded.settings.serve.token_file
+    why = f"token_file = {named!r} does not exist" if named else "no token_file is set"
+    _LOG.warning("%s; the token in %s is accepted", why, loaded.own_token)
 
 
 def _limits(settings: ServeSettings) -> Limits:

@@ -242,6 +242,22 @@ def test_alert(
     assert dict(annotations)["action"]
 
 
+def test_type_that_never_succeeded_fires_after_three_days(rules: list[Rule]) -> None:
+    of_it = [rule for rule in rules if rule.alert == "NoSuccessfulRun"]
+    written = {
+        'sergas_last_run_timestamp_seconds{type="e2e"}': "0x80",
+        'sergas_last_run_timestamp_seconds{type="unit"}': "0x80",
+        'sergas_last_success_timestamp_seconds{type="unit"}': "0+3600x80",
+    }
+    read = [read_series(series, values, 3600.0) for series, values in written.items()]
+    fired = [
+        [(dict(labels)["type"], dict(notes)["summary"]) for labels, notes in by_name["NoSuccessfulRun"]]
+        for _, by_name in firing(of_it, read, [3600.0 * hour for hour in range(74)])
+    ]
+
+    assert fired == [[]] * 72 + [[("e2e", "Tests of type e2e have never succeeded")]] * 2
+
+
 def test_every_rule_has_a_case_of_its_level(rules: list[Rule]) -> None:
     levels = {(rule.alert, dict(rule.labels)["severity"].source) for rule in rules}
 

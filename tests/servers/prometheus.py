@@ -68,12 +68,18 @@ class Prometheus:
 @contextmanager
 def prometheus(directory: Path, scraped_url: str, *, job: str = "gateway") -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes ``scraped_url`` as ``job``; its data is kept in ``directory``."""
-    program = find("prometheus", _HINT)
-    config = directory / "prometheus.yml"
     text = _CONFIG.replace("ADDRESS", urlsplit(scraped_url).netloc).replace("JOB", job)
+    with prometheus_of(directory, text) as running:
+        yield running
+
+
+@contextmanager
+def prometheus_of(directory: Path, text: str) -> Iterator[Prometheus]:
+    """Run a Prometheus with the configuration ``text``; its data is kept in ``directory``."""
+    config = directory / "prometheus.yml"
     config.write_text(text, encoding="utf-8")
     command: list[str | Path] = [
-        program,
+        find("prometheus", _HINT),
         f"--config.file={config}",
         f"--storage.tsdb.path={directory / 'tsdb'}",
         "--web.listen-address=127.0.0.1:0",
