@@ -72,8 +72,8 @@ def _alert(alert: Notified, external_url: str, wall_s: float) -> dict[str, Any]:
         "startsAt": timestamp(min(alert.starts_at_s, ends_s)),
         "endsAt": timestamp(ends_s),
     }
-    if external_url:
-        document["generatorURL"] = external_url
+    if url := alert.url or external_url:
+        document["generatorURL"] = url
     return document
 
 

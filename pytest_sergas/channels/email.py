@@ -130,7 +130,7 @@ def _html(notification: Notification) -> str:
         headline=wording.headline(notification),
         remarks=wording.remarks(notification),
         told=told,
-        external_url=notification.external_url,
+        external_url=wording.footer(notification),
     )
 
 

@@ -49,7 +49,7 @@ def _alert(alert: Notified, external_url: str) -> dict[str, Any]:
         "annotations": dict(alert.annotations),
         "startsAt": timestamp(alert.starts_at_s),
         "endsAt": _NOT_ENDED if alert.ends_at_s is None else timestamp(alert.ends_at_s),
-        "generatorURL": external_url,
+        "generatorURL": alert.url or external_url,
         "fingerprint": alert.fingerprint,
     }
     if alert.reason:

@@ -7,6 +7,7 @@ none of them calls a whole channel or hides where a link leads, and ``verbatim``
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,8 @@ HEADER_LIMIT = 150
 SECTION_LIMIT = 3_000
 
 _MARKS = MappingProxyType({"critical": "🔴", "error": "🟠", "warning": "🟡", "info": "🔵", "": "✅"})
+
+_JOINER = "\u200d"
 
 KEYS = CHANNEL_OPTIONS["slack"]
 
@@ -47,10 +50,10 @@ def message(notification: Notification) -> dict[str, Any]:
     mark = _MARKS[wording.level(notification)] if notification.alerts else "🔕"
     headline = f"{mark} {wording.headline(notification)}"
     remarks = [escape(remark) for remark in wording.remarks(notification)]
-    if wording.is_link(notification.external_url):
-        remarks.append(f"<{escape(notification.external_url)}|pytest-sergas>")
+    if wording.is_link(url := wording.footer(notification)):
+        remarks.append(f"<{escape(url)}|pytest-sergas>")
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(headline, HEADER_LIMIT), "emoji": False}},
+        {"type": "header", "text": {"type": "plain_text", "text": _header(headline), "emoji": False}},
         *({"type": "section", "text": _markdown("\n".join(_lines(story)))} for story in wording.stories(notification)),
     ]
     if remarks:
@@ -70,6 +73,21 @@ def _lines(story: wording.Story) -> Iterator[str]:
     yield " ".join(f"`{escape(f'{name}={value}').replace('`', chr(39))}`" for name, value in values)
     for name, value in story.annotations:
         yield f"<{escape(value)}|{escape(name)}>" if wording.is_link(value) else f"{escape(name)}: {escape(value)}"
+
+
+def _header(text: str) -> str:
+    """Return at most `HEADER_LIMIT` of the characters that one sees; none of them is cut in two."""
+    if len(text) <= HEADER_LIMIT:
+        return text
+    end = HEADER_LIMIT - 3
+    while end and (_continues(text[end]) or text[end - 1] == _JOINER):
+        end -= 1
+    return f"{text[:end].rstrip()}..."
+
+
+def _continues(character: str) -> bool:
+    """Whether ``character`` changes the one before it: an accent, a variation, a joiner."""
+    return character == _JOINER or unicodedata.category(character) in {"Mn", "Me", "Mc"}
 
 
 def _markdown(text: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Story:
         summary, description: its annotations of these names, or "".
         labels: all but name and severity.
         value: what the expression had, or "".
-        annotations: all others: runbook, action, dashboard.
+        annotations: all others: runbook, action, dashboard, why it fires; the last is the link to more about it.
     """
 
     title: str
@@ -92,6 +92,11 @@ def level(notification: Notification) -> str:
     return max(levels, key=LEVELS.index, default="")
 
 
+def footer(notification: Notification) -> str:
+    """Return the address of the sidecar, or "" where it is not known or each alert links to more than that."""
+    return "" if any(alert.url for alert in notification.alerts) else notification.external_url
+
+
 def plain(notification: Notification) -> str:
     """Return the whole as plain text of several lines."""
     return "\n".join(_lines(notification)) + "\n"
@@ -127,7 +132,7 @@ def _story(alert: Notified) -> Story:
         description=printable(clean(annotations.pop(_DESCRIPTION, ""), TEXT_LIMIT)),
         labels=_bounded(alert.labels, VALUE_LIMIT),
         value=f"{alert.value:.6g}",
-        annotations=_bounded(tuple(annotations.items()), TEXT_LIMIT),
+        annotations=(*_bounded(tuple(annotations.items()), TEXT_LIMIT), *([("link", alert.url)] if alert.url else [])),
     )
 
 
@@ -155,9 +160,9 @@ def _lines(notification: Notification) -> Iterator[str]:
         yield from (f"  {name} = {value}" for name, value in story.labels)
         yield f"  value: {story.value}"
         yield from (f"  {name}: {value}" for name, value in story.annotations)
-    if notification.external_url:
+    if url := footer(notification):
         yield ""
-        yield notification.external_url
+        yield url
 
 
 def _many(count: int, noun: str) -> str:

@@ -35,6 +35,7 @@ class Notified:
         value: what the expression had when it was last seen.
         fingerprint: of ``labels``, see `fingerprint`.
         level: ``info``, ``warning``, ``error`` or ``critical``.
+        url: of the page that shows more about it, or "".
     """
 
     labels: Labels
@@ -46,6 +47,7 @@ class Notified:
     value: float
     fingerprint: str
     level: str
+    url: str = ""
 
     @property
     def name(self) -> str:

@@ -40,6 +40,7 @@ class ReportedTest:
     Attributes:
         peak_memory_bytes: what its call added; None where that was not measured.
         allowed_s, allowed_mb: its budgets of time, in seconds, and of memory, in MiB; None for no budget.
+        message: the first line of how it failed, or "".
     """
 
     id: str
@@ -51,6 +52,7 @@ class ReportedTest:
     peak_memory_bytes: float | None = None
     allowed_s: float | None = None
     allowed_mb: float | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,13 @@ def _tests(results: _Table) -> Iterator[ReportedTest]:
             _own_number(measured, "peakMemoryBytes"),
             _own_number(measured, "budgets", "max_duration", "allowed"),
             _own_number(measured, "budgets", "max_memory_mb", "allowed"),
+            _first_line(test.table.get("message")),
         )
+
+
+def _first_line(value: object) -> str:
+    lines = value.strip().splitlines() if isinstance(value, str) else []
+    return one_line(lines[0], _TEXT_LIMIT) if lines else ""
 
 
 def _at(value: object, *path: str) -> object:

@@ -29,7 +29,7 @@ from pytest_sergas.core.alerts import Alert, Evaluation, State, Transition, remo
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.delivery import Decision, Entry, Why
 from pytest_sergas.core.ledger import Ledger
-from pytest_sergas.core.messages import Notification
+from pytest_sergas.core.messages import Notification, Notified
 from pytest_sergas.core.metrics import Family
 from pytest_sergas.core.routes import Route, Router
 from pytest_sergas.core.series import Labels
@@ -37,6 +37,7 @@ from pytest_sergas.core.silences import Muting, Silence, Window
 from pytest_sergas.engine import alert_rows, clock
 from pytest_sergas.engine.alert_figures import AlertFigures
 from pytest_sergas.engine.alert_history import AlertHistory
+from pytest_sergas.engine.explaining import Explanation
 from pytest_sergas.engine.journal import Journal
 from pytest_sergas.engine.outbox import Answer, Outbox
 from pytest_sergas.engine.store import Store
@@ -105,9 +106,16 @@ class Alerting:
         planned: comes from `plan`.
         store: outlives this object.
         read_clock: reads both clocks.
+        explain: what notifications say beside what rules say; None links to the alerts.
     """
 
-    def __init__(self, planned: Planned, store: Store, read_clock: Callable[[], Now]) -> None:
+    def __init__(
+        self,
+        planned: Planned,
+        store: Store,
+        read_clock: Callable[[], Now],
+        explain: Callable[[Notified], Explanation] | None = None,
+    ) -> None:
         self._planned = planned
         self._store = store
         self._clock = read_clock
@@ -116,6 +124,7 @@ class Alerting:
         self._outbox = Outbox(self._journal, planned.external_url, read_clock)
         self._outbox.on_room = self._wake
         self._outbox.on_answer = self._answered
+        self._outbox.explain = explain or self._outbox.explain
         self._state = _State()
         self._router = Router(planned.routes)
         self._ledger = Ledger()

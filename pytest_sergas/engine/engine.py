@@ -28,6 +28,7 @@ from pytest_sergas.engine import checking, clock, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
+from pytest_sergas.engine.explaining import Explaining
 from pytest_sergas.engine.gateway import Gateway, Target
 from pytest_sergas.engine.groups import Groups, Push
 from pytest_sergas.engine.history import History
@@ -140,7 +141,8 @@ class Engine:
             self.trends = Trends(self.store, self.history, clock.read)
             self.trends.follow(self.collection, self.checking)
             await self.trends.load()
-            self.alerting = Alerting(parts.alerting, self.store, clock.read)
+            explain = Explaining(self.checking.results, self.runs.newest_tests)
+            self.alerting = Alerting(parts.alerting, self.store, clock.read, explain)
             await self.alerting.start()
         except BaseException:
             await self.store.close()

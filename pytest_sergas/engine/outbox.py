@@ -46,6 +46,7 @@ from pytest_sergas.core.pacing import (
     summarised,
 )
 from pytest_sergas.core.series import Labels
+from pytest_sergas.engine.explaining import Explanation
 from pytest_sergas.engine.journal import Journal, Row
 from pytest_sergas.errors import FinalError, TemporaryError
 
@@ -212,6 +213,7 @@ class Outbox:
     Attributes:
         on_answer: is called with the channel, the notification and what became of it, before that is committed.
         on_room: is called after that.
+        explain: says why an alert fires and where one sees more, once for each notification.
         wanted: channel, alerts → those of them that the channel is still to be sent.
     """
 
@@ -227,6 +229,7 @@ class Outbox:
         self._attempted = asyncio.Event()
         self.on_answer: Callable[[str, Notification, Answer], None] = _ignore
         self.on_room: Callable[[], None] = lambda: None
+        self.explain: Callable[[Notified], Explanation] = lambda _: Explanation("/alerts")
         self.wanted: Callable[[str, Iterable[Notified]], tuple[Notified, ...]] = lambda _, alerts: tuple(alerts)
 
     @property
@@ -403,7 +406,8 @@ class Outbox:
     ) -> Iterator[tuple[tuple[str, Labels], str]]:
         line = self._lines[about.receiver]
         for piece in pieces(alerts):
-            notification = replace(about, alerts=piece, status=_status(piece), key=uuid.uuid4().hex)
+            told = tuple(map(self._explained, piece))
+            notification = replace(about, alerts=told, status=_status(piece), key=uuid.uuid4().hex)
             item = Item(self._next_id, notification, now)
             self._next_id += 1
             self._write(about.receiver, item, WAITING, "")
@@ -411,6 +415,14 @@ class Outbox:
             line.unreleased += 1
             self._fresh.append((line, item))
             yield from (((about.receiver, alert.labels), notification.key) for alert in piece)
+
+    def _explained(self, alert: Notified) -> Notified:
+        """Return ``alert`` with why it fires and where one sees more; annotations of its rule come first."""
+        explanation = self.explain(alert)
+        own = {name for name, _ in alert.annotations}
+        more = tuple(pair for pair in explanation.annotations if pair[0] not in own)
+        url = f"{self.external_url}{explanation.path}" if self.external_url else ""
+        return replace(alert, annotations=(*alert.annotations, *more), url=url)
 
     def next_s(self, now: Now) -> float:
         """Return when there is room for a summary, on the monotonic clock."""

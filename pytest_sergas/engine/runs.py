@@ -13,17 +13,28 @@ import sqlite3
 import statistics
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
-from pytest_sergas.core.report import Report, ReportedTest, figures_by_type, success_percent
+from pytest_sergas.core.newest_tests import NewestTests
+from pytest_sergas.core.report import (
+    Report,
+    ReportedTest,
+    ReportError,
+    figures_by_type,
+    read_report,
+    success_percent,
+)
 from pytest_sergas.core.standing import Seen
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import SergasError
 
 _DAY_S = 86_400.0
 _LEVEL = 6
+_READ_AT_START = 5
+_READ_AT_START_BYTES = 256 * 1024
 _COLUMNS = "run_id, received_s, project, branch, commit_id, started_s, finished_s, by_status, flaky"
 
 # Id, type, outcome and seconds of a test; where they are known, bytes of memory, and budgets in seconds and MiB.
@@ -87,6 +98,7 @@ class Runs:
     Attributes:
         retention: counts from the next run on.
         latest: the run that came last, or None.
+        newest_tests: what the newest runs say about each type.
     """
 
     def __init__(self, store: Store, retention: Retention, latest: KeptRun | None) -> None:
@@ -94,12 +106,16 @@ class Runs:
         self._received = 0
         self.retention = retention
         self.latest = latest
+        self.newest_tests = NewestTests()
 
     @classmethod
     async def load(cls, store: Store, retention: Retention) -> Runs:
         """Return the runs that ``store`` has."""
         kept = await store.read(lambda connection: list(_kept(connection, "", (), 1)))
-        return cls(store, retention, kept[0] if kept else None)
+        runs = cls(store, retention, kept[0] if kept else None)
+        for report in await store.read(lambda connection: list(_last_reports(connection))):
+            runs.newest_tests.take(report)
+        return runs
 
     async def add(self, report: Report, document: bytes, now: Now) -> bool:
         """Keep a run; return whether it is new. What is too much or too old by now is forgotten.
@@ -117,6 +133,7 @@ class Runs:
         if is_new:
             self._received += 1
             self.latest = _summary(report, now)
+            self.newest_tests.take(report)
         return is_new
 
     async def newest(self, limit: int, *, project: str = "", branch: str = "") -> list[KeptRun]:
@@ -215,6 +232,15 @@ def _kept(connection: sqlite3.Connection, where: str, values: tuple[str, ...], l
     for row in connection.execute(query, (*values, limit)):
         run_id, received_s, project, branch, commit, started_s, finished_s, by_status, flaky = row
         yield KeptRun(run_id, received_s, project, branch, commit, started_s, finished_s, json.loads(by_status), flaky)
+
+
+def _last_reports(connection: sqlite3.Connection) -> Iterator[Report]:
+    """Yield the last few runs, the oldest first, as far as their documents are not large and can be read."""
+    query = "SELECT document FROM runs WHERE length(document) < ? ORDER BY rowid DESC LIMIT ?"
+    for (document,) in reversed(connection.execute(query, (_READ_AT_START_BYTES, _READ_AT_START)).fetchall()):
+        # One that is damaged fails where it is asked for; here it explains nothing, and no start fails because of it.
+        with suppress(zlib.error, ValueError, ReportError):
+            yield read_report(json.loads(zlib.decompress(document)))
 
 
 def _condensed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,26 @@ def test_label_calls_nobody_and_hides_no_link(text: str) -> None:
     assert not any(text in part for part in shown)
     assert any(slack.escape(text) in part for part in shown)
     assert message["blocks"][0]["text"]["type"] == "plain_text"  # where Slack looks for nothing
+
+
+def test_header_is_cut_by_what_one_sees() -> None:
+    for value in ("R&D <x> " * 7, "&" * 58):
+        told = slack.message(notification(alert("A", a=value, b=value, c=value)))
+
+        headline = html.unescape(told["text"])
+        assert told["blocks"][0]["text"]["text"] == f"{headline[:147].rstrip()}..."
+
+
+@pytest.mark.parametrize("offset", range(4))
+@pytest.mark.parametrize("drawn", ["e\u0301", "👩\u200d👧"], ids=["accent", "joined"])
+def test_header_cuts_no_character_in_two(drawn: str, offset: int) -> None:
+    value = "y" * offset + drawn * (54 // len(drawn))
+    told = slack.message(notification(alert("A", a=value, b=value, c=value)))
+
+    kept = told["blocks"][0]["text"]["text"].removesuffix("...")
+    assert len(kept) > 130
+    assert told["text"][len(kept)] not in {"\u0301", "\u200d"}
+    assert kept[-1] != "\u200d"
 
 
 def test_three_characters_are_escaped() -> None:

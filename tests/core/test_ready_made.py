@@ -45,7 +45,7 @@ CASES = [
     case(
         "TestsFailed",
         "critical",
-        "1 smoke tests failed",
+        "1 smoke test failed",
         {'sergas_tests{type="smoke",outcome="crashed"}': "1x30"},
         type="smoke",
     ),
@@ -57,9 +57,15 @@ CASES = [
         type="unit",
     ),
     case(
+        "RuleFilesRefused",
+        "warning",
+        "2 rule files cannot be used; the rules of before stay, or none",
+        {"sergas_rule_files_refused": "2x30"},
+    ),
+    case(
         "TestsFlaky",
         "info",
-        "2 tests of type unit passed only when they were repeated",
+        "2 tests of type unit passed only when repeated",
         {'sergas_tests{type="unit",outcome="flaky"}': "2x30"},
         type="unit",
         outcome="flaky",
@@ -171,7 +177,7 @@ CASES = [
     case(
         "RuleFilesRefused",
         "warning",
-        "1 rule files cannot be used; their rules are those of before, or none",
+        "1 rule file cannot be used; the rules of before stay, or none",
         {"sergas_rule_files_refused": "1x30"},
     ),
     case(
@@ -256,6 +262,22 @@ def test_type_that_never_succeeded_fires_after_three_days(rules: list[Rule]) -> 
     ]
 
     assert fired == [[]] * 72 + [[("e2e", "Tests of type e2e have never succeeded")]] * 2
+
+
+def test_success_rate_is_told_only_where_no_failed_tests_are(rules: list[Rule]) -> None:
+    written = {
+        'sergas_success_rate_percent{job="shop",type="unit"}': "50x2",
+        'sergas_success_rate_percent{job="till",type="unit"}': "50x2",
+        'sergas_tests{job="shop",type="unit",outcome="failed"}': "1x2",
+        'sergas_tests{job="shop",type="unit",outcome="passed"}': "1x2",
+        'sergas_tests{job="till",type="unit",outcome="failed"}': "0x2",
+    }
+    read = [read_series(series, values, 60.0) for series, values in written.items()]
+
+    *_, (_, by_name) = firing(rules, read, [0.0, 60.0])
+
+    told = [(name, dict(labels)["job"]) for name in ("SuccessRateLow", "TestsFailed") for labels, _ in by_name[name]]
+    assert told == [("SuccessRateLow", "till"), ("TestsFailed", "shop")]
 
 
 def test_every_rule_has_a_case_of_its_level(rules: list[Rule]) -> None:

@@ -29,6 +29,7 @@ from tests.test_docs import INHERITED
 pytestmark = pytest.mark.integration
 
 PATIENT_S = 60.0
+EXTERNAL = "https://ci.example.org/sergas"
 BROKEN_RUN = """\
 import pytest
 
@@ -83,6 +84,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         config = f"""
         channels = [{{type = "webhook", url = "{webhook.url}"}}]
         checks = [{{type = "tcp", name = "database", host = "127.0.0.1", port = {database.rpartition(":")[2]}}}]
+        [serve]
+        external_url = "{EXTERNAL}"
         [rules]
         evaluation_interval = 0.5
         [collect]
@@ -115,9 +118,27 @@ def test_one_broken_run_is_one_message(scene: Scene) -> None:
 
     [message] = scene.told()
     assert message["groupLabels"] == {"job": "shop"}
-    assert sorted((alert["labels"]["alertname"], alert["labels"]["type"]) for alert in message["alerts"]) == [
-        *((name, kind) for name in ("SuccessRateLow", "TestsFailed") for kind in TYPES)
-    ]
+    told = {(alert["labels"]["alertname"], alert["labels"]["type"]): alert for alert in message["alerts"]}
+    assert sorted(told) == [("TestsFailed", kind) for kind in TYPES]
+    unit, alone = told["TestsFailed", "unit"], told["TestsFailed", "integration"]
+    assert unit["annotations"]["summary"] == "4 tests of type unit failed in shop"
+    assert alone["annotations"]["summary"] == "1 test of type integration failed in shop"
+    failed = [unit["annotations"][f"failed_test_{number}"] for number in (1, 2, 3)]
+    assert [text.partition(": ")[0] for text in failed] == [f"test_shop.py::test_unit[{n}]" for n in (1, 2, 3)]
+    assert all("assert" in text.partition(": ")[2] for text in failed)
+    assert "failed_test_4" not in unit["annotations"]
+    [run] = json.loads(get(f"{scene.running.url}/api/runs"))["runs"]
+    assert unit["generatorURL"] == f"{EXTERNAL}/runs/{run['id']}"
+
+
+def test_dead_component_is_a_message_with_the_reason_and_a_link_to_it(scene: Scene) -> None:
+    def told() -> list[dict[str, Any]]:
+        bodies = [json.loads(request.body) for request in scene.webhook.received]
+        return [alert for body in bodies for alert in body["alerts"] if alert["labels"].get("check") == "database"]
+
+    until(told, "the dead component is told", scene.running.log, deadline_s=PATIENT_S)
+    assert "refused" in told()[0]["annotations"]["reason"].lower()
+    assert told()[0]["generatorURL"] == f"{EXTERNAL}/components#database"
 
 
 TYPES = ("compatibility", "integration", "regression", "security", "unit")

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from pytest_sergas.core.alerts import Alert, AlertLevel, State
 from pytest_sergas.core.clock import Now
+from pytest_sergas.core.messages import fingerprint
 from pytest_sergas.core.routes import all_of, write_matcher
 from pytest_sergas.core.series import Matcher
 from pytest_sergas.core.silences import Silence
@@ -77,6 +78,11 @@ class AlertView:
     muted_by: str
     channels: tuple[str, ...]
     silence_path: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What a link to this alert ends with."""
+        return fingerprint(self.alert.labels)
 
     @property
     def word(self) -> str:
