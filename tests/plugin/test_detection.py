@@ -194,16 +194,29 @@ def test_test_that_fails_behind_another_one_is_tried_in_both_orders(suite: pytes
     assert note.endswith(f": failed {together.count('pv')} of 6 times in random order, 0 of 6 times alone")
 
 
-def test_trial_that_does_not_end_is_said_once_and_tells_nothing(suite: pytest.Pytester, run: Run) -> None:
-    limits = "plugin._SPARE_S, plugin._RUNS, plugin._TIMES = 0.01, 0.0, 0.0"
-    hasty = f"from pytest_sergas.plugin import detection as plugin\n{limits}\n"
-    suite.makeconftest(CONFTEST + hasty)
+ONCE = CONFTEST.replace('float("inf"), 3', 'float("inf"), 1')
+
+
+@pytest.mark.parametrize(
+    ("limits", "note"),
+    [
+        pytest.param((0.01, 0.0, 0.0), "a trial did not end within 0 s", id="too short"),
+        # Fixtures of a session are no part of most tests' seconds, but of the run's.
+        pytest.param((0.0, 1000.0, 0.0), "1 test was tried, and steady", id="many times the run"),
+    ],
+)
+def test_trial_has_a_limit_that_counts_the_whole_run_and_is_said_once(
+    suite: pytest.Pytester, run: Run, limits: tuple[float, ...], note: str
+) -> None:
+    setting = f"plugin._SPARE_S, plugin._RUNS, plugin._TIMES = {limits}"
+    suite.makeconftest(f"{ONCE}from pytest_sergas.plugin import detection as plugin\n{setting}\n")
     suite.makepyfile(test_new="import pytest\n@pytest.mark.unit\ndef test_steady(times): pass\n")
 
-    assert notes(run("--sergas-detect-flaky")) == ["detect-flaky: a trial did not end within 0 s"]
+    assert notes(run("--sergas-detect-flaky")) == [f"detect-flaky: {note}"]
 
 
 def test_several_steady_tests_are_counted(suite: pytest.Pytester, run: Run) -> None:
+    suite.makeconftest(ONCE)
     suite.makepyfile(
         test_new="import pytest\n@pytest.mark.unit\n@pytest.mark.parametrize('n', [1, 2])\ndef test_steady(n): pass\n"
     )
