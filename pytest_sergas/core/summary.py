@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import nlargest
 
+from pytest_sergas.core.causes import Group, grouped
 from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.records import FAILURES, SUCCESSES, UNTYPED, Outcome, RunRecord, TestRecord, TestType
 
@@ -71,6 +72,22 @@ def overall(run: RunRecord, *, slowest: int = 10) -> TypeSummary:
 def failures(run: RunRecord) -> tuple[TestRecord, ...]:
     """Return the tests that make the run fail, in the order in which they ran."""
     return tuple(test for test in run.tests if test.outcome in FAILURES)
+
+
+def causes(run: RunRecord) -> tuple[Group, ...]:
+    """Return the tests that make the run fail by cause, in the order in which the causes were first met."""
+    return grouped(failures(run))
+
+
+def cause_title(group: Group) -> str:
+    """Return what a cause is called: ``200 tests, setup: ConnectionError at tests/conftest.py:12 in db``."""
+    cause = group.cause
+    tests = f"{len(group.tests)} tests" if len(group.tests) > 1 else "1 test"
+    if cause is None:
+        return tests
+    phase = "" if cause.phase == "call" else f", {cause.phase}"
+    place = f" at {cause.place}" if cause.file else f" of {cause.function}" if cause.function else ""
+    return f"{tests}{phase}: {cause.exception or 'failure'}{place}"
 
 
 def flaky(run: RunRecord) -> tuple[TestRecord, ...]:

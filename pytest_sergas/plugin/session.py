@@ -48,6 +48,7 @@ _SHARD: pytest.StashKey[ShardOfRun] = pytest.StashKey()
 
 def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
     """Register the parts that this process needs: collecting, recording, or both."""
+    from pytest_sergas.plugin.folding import Folding, Unfolding
     from pytest_sergas.plugin.relabelling import Relabelling
     from pytest_sergas.plugin.report import Report
 
@@ -78,6 +79,9 @@ def register(config: pytest.Config, loaded: Loaded, started_s: float) -> None:
         run = Run(config, loaded, collection, kept, started_s)
         register(run, "sergas-run")
         register(Report(run), "sergas-report")
+        folding = Folding()
+        register(folding, "sergas-folding")
+        register(Unfolding(folding), "sergas-unfolding")
         if loaded.settings.measure and is_controller(config):  # elsewhere it comes with the first budget
             register(Relabelling(), "sergas-relabelling")
 

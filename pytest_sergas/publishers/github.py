@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from pytest_sergas.core.records import MESSAGE_LIMIT, RunRecord, TestRecord
-from pytest_sergas.core.summary import failures, flaky
+from pytest_sergas.core.causes import Group
+from pytest_sergas.core.records import MESSAGE_LIMIT, RunRecord
+from pytest_sergas.core.summary import causes, flaky
 from pytest_sergas.core.text import clean, one_line, printable
 from pytest_sergas.errors import PublishError
 from pytest_sergas.publishers import Context, Publication, Segment
@@ -67,11 +68,12 @@ class GitHub:
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
-        failed = () if self.others_annotate else failures(run)
+        failed = () if self.others_annotate else causes(run)
+        shaky = [Group(None, (test,)) for test in flaky(run)]
         lines = (
             *(_command("error", {"title": "the run fails"}, refusal.text) for refusal in run.refused),
             *annotate("error", "failed", failed, self.root, self.workspace),
-            *annotate("warning", "were flaky", flaky(run), self.root, self.workspace),
+            *annotate("warning", "were flaky", shaky, self.root, self.workspace),
         )
         try:
             self._append(run)
@@ -94,24 +96,26 @@ class GitHub:
             raise PublishError(f"the step summary was not written: {error.strerror}") from error
 
 
-def annotate(kind: str, noun: str, tests: Sequence[TestRecord], root: Path, workspace: Path) -> tuple[str, ...]:
-    """Return a command for each of ``tests``, as many as GitHub shows; the last one says how many more there are.
+def annotate(kind: str, noun: str, groups: Sequence[Group], root: Path, workspace: Path) -> tuple[str, ...]:
+    """Return a command for each cause, as many as GitHub shows; the last one says how many more tests there are.
 
     Args:
         kind: ``error`` or ``warning``.
         noun: what the tests did, for the last one.
+        groups: the tests by cause.
         root: what the files of the records are relative to.
         workspace: what the files of the commands are relative to.
     """
-    shown = tests if len(tests) <= SHOWN else tests[: SHOWN - 1]
-    lines = [_annotation(kind, test, root, workspace) for test in shown]
-    if more := len(tests) - len(shown):
+    shown = groups if len(groups) <= SHOWN else groups[: SHOWN - 1]
+    lines = [_annotation(kind, group, root, workspace) for group in shown]
+    if more := sum(len(group.tests) for group in groups[len(shown) :]):
         title = f"{more} more tests {noun}"
         lines.append(_command(kind, {"title": title}, f"{title}; the step summary and the log have them"))
     return tuple(lines)
 
 
-def _annotation(kind: str, test: TestRecord, root: Path, workspace: Path) -> str:
+def _annotation(kind: str, group: Group, root: Path, workspace: Path) -> str:
+    test, others = group.tests[0], len(group.tests) - 1
     properties = {}
     if file := _relative(test.file, root, workspace):
         properties["file"] = file
@@ -120,6 +124,9 @@ def _annotation(kind: str, test: TestRecord, root: Path, workspace: Path) -> str
     told = next((attempt.message for attempt in reversed(test.attempts) if attempt.message), "")
     attempts = f" after {len(test.attempts)} attempts" if test.repeated else ""
     properties["title"] = f"{one_line(test.name, _TITLE_LIMIT)} ({test.type}): {test.outcome.value}{attempts}"
+    if others:
+        more = "1 more test fails" if others == 1 else f"{others} more tests fail"
+        told = f"{told or 'no message'}\n\n{more} with this cause"
     return _command(kind, properties, told or "no message")
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sergas.core.acceptance import covered
+from pytest_sergas.core.causes import Group
 from pytest_sergas.core.records import MESSAGE_LIMIT, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
     TypeSummary,
-    failures,
+    cause_title,
+    causes,
     finer_failures,
     flaky,
     overall,
@@ -36,6 +38,7 @@ from pytest_sergas.publishers.files import unwritable, write_atomically
 LIMIT_BYTES = 1024 * 1024
 _FAILURES_SHOWN = 50
 _FLAKY_SHOWN = 50
+_TESTS_SHOWN = 10
 _NAME_LIMIT = 300
 _REASON_LIMIT = 200
 _HEADS = ("type", "tests", "passed", "failed", "flaky", "skipped", "retries", "success", "slowest", "wall")
@@ -164,21 +167,32 @@ def _trouble(run: RunRecord, total: TypeSummary) -> list[str]:
 
 
 def _failures(run: RunRecord, room_bytes: int) -> list[str]:
-    """Return the failed tests with their messages, as many as there is room for."""
-    failed = failures(run)
-    if not failed:
+    """Return the causes of failures with their tests and a message, as many as there is room for."""
+    groups = causes(run)
+    if not groups:
         return []
     blocks = ["### Failed\n"]
     # Room for the heading and the sentence about the rest.
     room = room_bytes - 200
-    for test in failed[:_FAILURES_SHOWN]:
-        block = _failure(test)
+    for group in groups[:_FAILURES_SHOWN]:
+        block = _failure(group.tests[0]) if len(group.tests) == 1 else _cause(group)
         room -= _size([block])
         if room < 0:
             break
         blocks.append(block)
-    left = len(failed) - (len(blocks) - 1)
+    left = sum(len(group.tests) for group in groups[len(blocks) - 1 :])
     return [*blocks, f"and {left} more failed; the log has them all\n"] if left else blocks
+
+
+def _cause(group: Group) -> str:
+    """Return a cause of several tests: where it arose, the message of the first, and their names."""
+    first = group.tests[0]
+    message = fence(first.last.message) if first.last.message else ""
+    names = [f"- {code(test.node_id)} {test.type} {test.outcome.value}\n" for test in group.tests[:_TESTS_SHOWN]]
+    more = len(group.tests) - _TESTS_SHOWN
+    names += [f"- and {more} more\n"] if more > 0 else []
+    head = html.escape(one_line(cause_title(group), _NAME_LIMIT))
+    return f"<details><summary>{head}</summary>\n\n{message}\n{''.join(names)}\n</details>\n"
 
 
 def _failure(test: TestRecord) -> str:

@@ -1,7 +1,7 @@
 """The summary on the terminal: a table with a row for each type, and what somebody should look at; 80 columns.
 
-Failed tests are named by pytest's own summary, right above; flaky ones by nobody else, although they are
-what a green run hides.
+Failed tests are named by pytest's own summary, once for each cause, and here where a cause has several; flaky ones by
+nobody else, although they are what a green run hides.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_sergas.core.acceptance import covered
+from pytest_sergas.core.causes import Group
 from pytest_sergas.core.frozen import dataclass
 from pytest_sergas.core.measurement import Use
 from pytest_sergas.core.records import MESSAGE_LIMIT, UNTYPED, Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import (
     TypeSummary,
+    cause_title,
+    causes,
     finer_failures,
     flaky,
     overall,
@@ -30,6 +33,7 @@ from pytest_sergas.publishers import Context, Line, Publication, Segment, Style
 
 WIDTH = 80
 _SHOWN = 10
+_TESTS_SHOWN = 3
 _HEADS = ("type", "tests", "passed", "failed", "flaky", "skip", "retries", "success", "slowest", "wall")
 # One column of space before each but the first: 80 together. Six digits fit everywhere, then `count` shortens.
 _WIDTHS = (13, 7, 7, 7, 7, 7, 8, 8, 8, 8)
@@ -51,7 +55,7 @@ class Terminal:
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
         if all(test.type == UNTYPED for test in run.tests) and not run.refused:
-            notes = tuple(_notes(run))
+            notes = (*_causes(run), *_notes(run))
             return Publication(title="sergas", lines=notes, brief=notes) if notes else Publication()
         lines, trouble = show(run, slowest=self.slowest)
         return Publication(title="tests by type", lines=lines, brief=trouble)
@@ -64,6 +68,7 @@ def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line,
     trouble = (
         *_refused(run),
         *_failed(total),
+        *_causes(run),
         *_missing(run),
         *_over_budget(run),
         *_quarantined(run),
@@ -124,6 +129,26 @@ def _refused(run: RunRecord) -> list[Line]:
 def _failed(total: TypeSummary) -> list[Line]:
     finer = finer_failures(total)
     return [(Segment("failed: "), Segment(finer, "red"))] if finer else []
+
+
+def _causes(run: RunRecord) -> list[Line]:
+    """Return the causes that several tests share; those of one test stand above, with their traceback."""
+    shared = [group for group in causes(run) if len(group.tests) > 1]
+    lines = [line for group in shared[:_SHOWN] for line in _cause(group)]
+    more = len(shared) - _SHOWN
+    return [*lines, (Segment(f"cause: and {more} more", "red"),)] if more > 0 else lines
+
+
+def _cause(group: Group) -> list[Line]:
+    label, indent = "cause: ", " " * 7
+    room = WIDTH - len(label)
+    message = next((line for line in group.tests[0].last.message.splitlines() if line.strip()), "")
+    more = len(group.tests) - _TESTS_SHOWN
+    texts = [keep_start(message, room)] if message else []
+    texts += [keep_end(test.node_id, room) for test in group.tests[:_TESTS_SHOWN]]
+    texts += [f"and {more} more"] if more > 0 else []
+    head: Line = (Segment(label, "red"), Segment(keep_start(cause_title(group), room)))
+    return [head, *[(Segment(indent + text),) for text in texts]]
 
 
 def _needed(run: RunRecord) -> list[Line]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sergas.core.causes import Frame, cause_of, grouped
 from pytest_sergas.core.records import Outcome, Refusal, TestRecord
-from pytest_sergas.publishers.github import SHOWN, GitHub, create
+from pytest_sergas.publishers.github import SHOWN, GitHub, annotate, create
 from pytest_sergas.publishers.markdown import LIMIT_BYTES, render
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of, text_of
 
@@ -272,3 +273,17 @@ def test_reason_for_which_a_run_fails_is_an_annotation_of_its_own(tmp_path: Path
     text = text_of(publisher.publish(run_of(record("a"), refused=(Refusal("unit", "unit: too flaky"),)), forever_s))
 
     assert text == "::error title=the run fails::unit: too flaky"
+
+
+def test_failures_of_one_cause_are_one_annotation_that_counts_the_others() -> None:
+    cause = cause_of("setup", "ConnectionError: no route", Frame("tests/conftest.py", 5, "db"))
+    broken = attempt(Outcome.ERROR, message="ConnectionError: no route", cause=cause)
+    tests = [record(f"a.py::t{number}", broken) for number in range(30)]
+
+    lines = annotate(
+        "error", "failed", grouped([*tests, record("a.py::b", Outcome.FAILED)]), Path("/repo"), Path("/repo")
+    )
+
+    assert len(lines) == 2
+    assert lines[0].endswith("::ConnectionError: no route%0A%0A29 more tests fail with this cause")
+    assert "title=b (unit)%3A failed" in lines[1]

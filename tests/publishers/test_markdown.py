@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from pytest_sergas.core.causes import Frame, cause_of
 from pytest_sergas.core.records import Environment, Outcome, Refusal, RunRecord
 from pytest_sergas.errors import ConfigurationError, PublishError
 from pytest_sergas.publishers.markdown import Markdown, code, create, fence, render
@@ -263,3 +264,17 @@ def test_option_names_the_file(pytester: pytest.Pytester, run: Run) -> None:
 
 def test_coverage_stands_in_what_is_said_about_the_run() -> None:
     assert " · coverage 90.0% (unit 60.0%)" in rendered(record("a"), coverage={"all": 90.0, "unit": 60.0})
+
+
+def test_failures_of_one_cause_are_one_block_with_the_names_of_its_tests() -> None:
+    cause = cause_of("setup", "ConnectionError: no route", Frame("tests/conftest.py", 5, "<db>"))
+    broken = attempt(Outcome.ERROR, message="ConnectionError: no route", cause=cause)
+    tests = [record(f"a.py::t{number}", broken) for number in range(12)]
+
+    text = render(run_of(*tests, record("a.py::alone", attempt(Outcome.FAILED, message="other"))), slowest=0)
+
+    assert text.count("<details>") == 2
+    assert "<summary>12 tests, setup: ConnectionError at tests/conftest.py:5 in &lt;db&gt;</summary>" in text
+    assert text.count("ConnectionError: no route\n") == 1
+    assert "- `a.py::t9` unit error\n- and 2 more\n" in text
+    assert "<summary><code>a.py::alone</code> unit failed</summary>" in text

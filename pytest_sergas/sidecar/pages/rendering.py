@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_sergas.core.records import FAILURES, Outcome
-from pytest_sergas.core.summary import seconds
+from pytest_sergas.core.summary import cause_title, seconds
 from pytest_sergas.core.text import one_line, printable
 
 _NAME_LIMIT = 160
@@ -38,6 +38,7 @@ def environment() -> Environment:
         "age": age,
         "ago": ago,
         "bytes": size,
+        "cause_title": cause_title,
         "foreign": foreign,
         "lines": lines,
         "percent": percent,

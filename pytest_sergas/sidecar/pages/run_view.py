@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_sergas.core import summary
+from pytest_sergas.core.causes import Group, grouped
 from pytest_sergas.core.comparison import Comparison, compare
 from pytest_sergas.core.records import Outcome, RunRecord, TestRecord
 from pytest_sergas.core.summary import TypeSummary
@@ -22,6 +23,7 @@ class RunView:
         state: one word for it: failed, flaky or passed; skipped where nothing was judged.
         types: a summary for each type of test, and the one of all of them.
         failed, flaky, over_budget: the tests, in the order in which they ran.
+        causes: the failed tests by cause.
         slowest: longest first.
         comparison: with the run before, or None where there is none.
     """
@@ -31,6 +33,7 @@ class RunView:
     types: tuple[TypeSummary, ...]
     overall: TypeSummary
     failed: tuple[TestRecord, ...]
+    causes: tuple[Group, ...]
     flaky: tuple[TestRecord, ...]
     over_budget: tuple[TestRecord, ...]
     slowest: tuple[TestRecord, ...]
@@ -49,6 +52,7 @@ def view(run: RunRecord, before: RunRecord | None = None) -> RunView:
         summary.summarise(run, slowest=0),
         overall,
         failed,
+        grouped(failed),
         flaky,
         tuple(test for test in failed if test.outcome is Outcome.OVER_BUDGET),
         overall.slowest,
