@@ -242,6 +242,38 @@ def test_every_test_runs_once_whatever_the_order_of_events(
     assert all(node.ended for node in model.nodes)
 
 
+@st.composite
+def files(draw: st.DrawFn) -> tuple[list[Collected], History]:
+    """Return tests in files, where nothing but the plan decides who runs which, and what they are recorded with."""
+    names = sorted(draw(st.lists(st.sampled_from(("unit", "smoke", "load")), max_size=24)), key="smoke".__ne__)
+    places = [place // draw(st.integers(1, 9)) for place in range(len(names))]
+    tests = [
+        Collected(f"test_{file}.py::test_{place}", name, exclusive=name == "load")
+        for (place, name), file in zip(enumerate(names), sorted(places), strict=True)
+    ]
+    known = st.none() | st.just(History({test.node_id: draw(st.floats(0.0, 9.0)) for test in tests}))
+    return tests, draw(known) or History()
+
+
+@given(files(), st.integers(1, 4), st.randoms(use_true_random=False))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_every_worker_runs_the_tests_of_a_file_in_the_order_of_collection(
+    suite: tuple[list[Collected], History], workers: int, random: Random
+) -> None:
+    tests, history = suite
+    model = Model(tests, workers, random, history)
+
+    model.run()
+
+    assert sorted(model.over) == sorted(model.ids)
+    for node in model.nodes:
+        kept: dict[tuple[object, str], list[int]] = {}
+        for place in node.received:
+            kept.setdefault((model.unit(place).stage, tests[place].file), []).append(place)
+        for places in kept.values():
+            assert places == sorted(places), node.gateway.id
+
+
 @given(suites(), st.integers(1, 4), st.randoms(use_true_random=False), st.sets(st.integers(0, 19), max_size=3))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_workers_that_die_cost_at_most_the_test_they_ran(
