@@ -53,6 +53,23 @@ def test_built_in_policy_is_five_minutes_and_no_retries(test_type: TestType) -> 
     assert (policy.timeout_s, policy.retries, policy.retry_delay_s, policy.retry_on) == (300.0, 0, 0.0, ())
 
 
+@pytest.mark.parametrize(
+    ("test_type", "values", "most"),
+    [
+        pytest.param(TestType.UNIT, {}, None, id="any number"),
+        pytest.param(TestType.UNIT, {"parallel": False}, 1, id="not parallel"),
+        pytest.param(TestType.UNIT, {"parallel": True}, None, id="parallel"),
+        pytest.param(TestType.UNIT, {"max_workers": 3}, 3, id="a number"),
+        pytest.param(TestType.UNIT, {"parallel": True, "max_workers": 3}, 3, id="parallel, a number"),
+        pytest.param(TestType.E2E, {"parallel": False}, 1, id="not parallel, a number built in"),
+    ],
+)
+def test_type_that_is_not_parallel_has_one_worker(
+    test_type: TestType, values: dict[str, object], most: int | None
+) -> None:
+    assert resolve(test_type, [(Source.CONFIGURATION, values)]).max_workers == most
+
+
 def test_performance_load_and_stress_are_exclusive_and_e2e_has_two_workers() -> None:
     more = {test_type: dict(values.items() - DEFAULTS.items()) for test_type, values in BUILT_IN.items()}
 

@@ -266,6 +266,30 @@ def test_failure_of_a_test_whose_service_is_well_changes_nothing(
     assert [one["availability"] for one in found(ran)] == ["available"]
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_checks_after_failures_rest_ten_times_as_long_as_they_took(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makefile(".toml", sergas='[[checks]]\ntype = "python"\nname = "stock"\ncall = "probe:look"\n')
+    pytester.makepyfile(
+        probe="""
+        import pathlib, time
+        def look():
+            with pathlib.Path("looked").open("a") as file:
+                file.write("x")
+            time.sleep(0.5)
+        """,
+        test_stock="""
+        import pytest
+
+        @pytest.mark.integration(dependencies="stock")
+        @pytest.mark.parametrize("number", range(6))
+        def test_stock(number): assert number < 0
+        """,
+    )
+
+    assert set(run().outcomes.values()) == {"failed"}
+    assert Path(pytester.path, "looked").read_text("utf-8") == "xx"  # before the first test, and after it
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "worker"])
 @pytest.mark.usefixtures("elsewhere")
 def test_dependency_without_a_check_fails_its_tests_with_the_lines_to_add_and_the_others_run(

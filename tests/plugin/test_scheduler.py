@@ -43,6 +43,7 @@ class ModelNode:
         self.ended = False
         self.broken = False
         self.received: list[int] = []
+        self.batches: list[int] = []
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
         if self.broken:
@@ -51,6 +52,7 @@ class ModelNode:
         assert not self.shutting_down, "a batch after the shutdown"
         self.queue.extend(indices)
         self.received.extend(indices)
+        self.batches.append(len(indices))
 
     def shutdown(self) -> None:
         self.shutting_down = True  # as xdist's, which takes it that the worker was told
@@ -80,6 +82,7 @@ class Model:
         self.over: list[str] = []
         self.refused: list[str] = []
         self.deaths = 0
+        self.test_s = 0.01
         self.shutting_down = False
         seconds = [(history or History()).durations.get(node_id) for node_id in self.ids]
         self.scheduler = PlannedScheduling(
@@ -149,7 +152,7 @@ class Model:
         self.over.append(self.ids[index])
         if self.ids[index] in self.fails and self.gate is None:
             self.gate = RULES.gates.get(self.tests[index].type)
-        self.scheduler.mark_test_complete(node, index, 0.01)
+        self.scheduler.mark_test_complete(node, index, self.test_s)
 
     def die(self, node: ModelNode) -> None:
         node.ended = True
@@ -335,6 +338,20 @@ def test_longest_tests_begin_at_once_and_the_next_ones_wait_behind_the_shortest_
     # Recorded, each has a share of its own, in the order of collection; else what comes next goes to the last ones.
     waiting = [8, 6, 5, 4] if recorded else [7, 6, 5, 4]
     assert [node.received for node in model.nodes] == [[place, behind] for place, behind in enumerate(waiting)]
+
+
+@pytest.mark.parametrize(
+    ("test_s", "most"),
+    [pytest.param(0.0125, 8, id="short"), pytest.param(0.04, 3, id="longer"), pytest.param(1.0, 1, id="long")],
+)
+def test_unrecorded_tests_are_sent_in_batches_by_what_the_finished_ones_took(test_s: float, most: int) -> None:
+    model = Model([Collected(f"test_{place}", "unit") for place in range(100)], 2, Random(0))  # noqa: S311  the same run every time
+    model.test_s = test_s
+
+    model.run()
+
+    # Before the first one is over nothing is known, and the first batches are what a worker needs to begin.
+    assert max(size for node in model.nodes for size in node.batches[2:]) == most
 
 
 def test_test_that_is_completed_twice_counts_once() -> None:

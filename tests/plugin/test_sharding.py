@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sergas.core.durations import Duration, to_json
+from pytest_sergas.core.durations import Duration, from_json, to_json
 from tests.plugin.conftest import Ran, Run
 from tests.servers.pushgateway import pushgateway
 
@@ -106,6 +106,19 @@ def test_own_cache_changes_no_shard(suite: Path, run: Run) -> None:
     cached.write_bytes(to_json({"test_a.py::test_two[0]": Duration(100.0, 0.0)}))
 
     assert run("-p", "cacheprovider", "--sergas-shard", "1/2").tests.keys() == before
+
+
+def test_shard_forgets_no_duration_of_the_other_shards(suite: Path, run: Run) -> None:
+    cached = suite / ".pytest_cache" / "d" / "sergas" / "durations.json"
+    cached.parent.mkdir(parents=True)
+    known = {f"test_a.py::{name}": Duration(100.0, 0.0) for name in ALL}
+    cached.write_bytes(to_json(known))
+
+    own = run("-p", "cacheprovider", "--sergas-shard", "1/2").tests.keys()
+
+    after = from_json(cached.read_bytes())
+    assert after.keys() == known.keys()
+    assert {name for name in ALL if after[f"test_a.py::{name}"] != known[f"test_a.py::{name}"]} == own < set(ALL)
 
 
 @pytest.mark.usefixtures("suite")
