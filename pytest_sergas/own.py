@@ -21,6 +21,7 @@ import gc
 import io
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+
+_SIGNAL = sys.modules.get("_signal", signal)
 
 
 class Own:
@@ -50,10 +54,17 @@ class Own:
     stat = os.stat
     replace = os.replace
     getpid = os.getpid
+    kill = os.kill
     isatty = os.isatty
     fsencode = os.fsencode
     os_pwrite = getattr(os, "pwrite", None)
     open = io.open
+
+    # Beneath the functions of `signal`, which look for each handler among the members of an enumeration.
+    signal: Callable[[int, Any], Any] = _SIGNAL.signal
+    getsignal: Callable[[int], Any] = _SIGNAL.getsignal
+    pthread_kill = getattr(_SIGNAL, "pthread_kill", None)
+    pthread_sigmask = getattr(_SIGNAL, "pthread_sigmask", None)
 
     collect_garbage = gc.collect
     native_id = threading.get_native_id

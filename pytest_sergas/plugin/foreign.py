@@ -12,6 +12,7 @@ relied on; where it is not as expected, the run loses one feature, says so in on
                           Config.known_args_namespace                             our scheduler; data of dead workers
                           _pytest.timing                                          when tests began that stop time
                           Skipped(_use_item_location=)                            the test's own line in -rs
+                          CaptureManager.global_and_fixture_disabled              the table beside a test that hangs
     pytest-xdist          LoadScheduling                                          our scheduler
                           report_collection_diff                                  the difference between two workers
                           DSession._summary_report                                why it gave up
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -298,6 +299,18 @@ def worker_process(config: pytest.Config, node: Any) -> subprocess.Popen[bytes] 
         return None
     process: subprocess.Popen[bytes] = popen
     return process
+
+
+def uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
+    """Let what is written reach the terminal, on any thread, while a test's output is captured."""
+    manager: Any = config.pluginmanager.get_plugin("capturemanager")
+    if manager is None:
+        return nullcontext()
+    disabled: Callable[[], AbstractContextManager[None]] | None = getattr(manager, "global_and_fixture_disabled", None)
+    if disabled is None:
+        lose(config, "pytest", "CaptureManager.global_and_fixture_disabled is missing", "a test's output may hide ours")
+        return nullcontext()
+    return disabled()
 
 
 def worker_processes(config: pytest.Config) -> Sequence[subprocess.Popen[bytes]]:

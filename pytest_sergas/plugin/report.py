@@ -21,6 +21,12 @@ class Report:
         self._printed = False
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        self.print_once(terminalreporter, config)
+
+    def print_once(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        """Print, unless that has been done."""
+        if self._printed:
+            return
         self._printed = True
         if terminalreporter.verbosity < 0:
             self._print_briefly(terminalreporter)

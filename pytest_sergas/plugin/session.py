@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.own import Own, unpatched
 from pytest_sergas.plugin import foreign, markers
-from pytest_sergas.plugin.cancelling import CANCELLING, PUBLISH_S, Cancelling
+from pytest_sergas.plugin.cancelling import CANCELLING, Cancelling
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
 from pytest_sergas.plugin.durations import KeptDurations, cache_directory
 from pytest_sergas.plugin.engines import Engines
@@ -347,6 +348,7 @@ class Run:
         self._started_s = started_s
         self._stopped = ""
         self._looped = False
+        self._turn, self._published = threading.Lock(), False
         self.sent: tuple[Sent, ...] = ()
         self.refused: tuple[Refusal, ...] = ()
 
@@ -400,8 +402,23 @@ class Run:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self._stopped = str(excinfo.value) or excinfo.typename
 
+    @property
+    def is_publishing(self) -> bool:
+        """Whether the run is published, or about to be."""
+        return self._published or self._turn.locked()
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        self.publish(session, exitstatus)
+
+    def publish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Publish the run, once: a second call waits for the first one, which may be on another thread."""
+        with self._turn:
+            if not self._published:
+                self._published = True
+                self._publish(session, exitstatus)
+
+    def _publish(self, session: pytest.Session, exitstatus: int) -> None:
         # One that is interrupted while it collects would have been a run.
         begun = self._looped or bool(self._stopped)
         if self._publishers is None or not begun or exitstatus == pytest.ExitCode.USAGE_ERROR:
@@ -412,8 +429,9 @@ class Run:
         with unpatched():
             run = self._record(session, tests, unfinished)
             deadline_s = self._loaded.settings.publish_deadline
-            if self._config.stash[CANCELLING].name:
-                deadline_s = min(deadline_s, PUBLISH_S)
+            cancelling = self._config.stash[CANCELLING]
+            if cancelling.name:
+                deadline_s = min(deadline_s, cancelling.publish_s)
             self.sent = publish_all(self._publishers, run, deadline_s)
 
     def _context(self) -> Context:

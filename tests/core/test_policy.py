@@ -67,7 +67,7 @@ def test_built_in_policy_is_five_minutes_and_no_retries(test_type: TestType) -> 
 def test_type_that_is_not_parallel_has_one_worker(
     test_type: TestType, values: dict[str, object], most: int | None
 ) -> None:
-    assert resolve(test_type, [(Source.CONFIGURATION, values)]).max_workers == most
+    assert resolve(test_type, [(Source.TYPE_TABLE, values)]).max_workers == most
 
 
 def test_performance_load_and_stress_are_exclusive_and_e2e_has_two_workers() -> None:
