@@ -114,6 +114,8 @@ class Own:
 def _boot_clock() -> Callable[[], float]:
     """Return the clock by which wall time is counted on. Linux has one that goes on while the machine sleeps."""
     which = getattr(time, "CLOCK_BOOTTIME", None)
+    if sys.platform == "win32":
+        return time.perf_counter
     return time.perf_counter if which is None else partial(time.clock_gettime, which)
 
 

@@ -7,6 +7,7 @@ use says the collector ``container``. Of disks, `mounts` says which are ours.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,8 @@ def _own_disks(mounts: Mapping[str, Mount], *, in_container: bool) -> Iterable[s
 
 def _is_below(mountpoint: str) -> bool:
     """Whether the root, which is layered, lies on the disk at ``mountpoint``: it has the same size and what is free."""
+    if sys.platform == "win32":
+        return False
     try:
         root, other = os.statvfs("/"), os.statvfs(mountpoint)
     except OSError:

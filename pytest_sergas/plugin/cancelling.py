@@ -192,7 +192,7 @@ class _AtFork:
     @classmethod
     def follow(cls, cancelling: Cancelling) -> None:
         cls.running = cancelling
-        if Own.pthread_sigmask is not None and not cls.is_registered:
+        if sys.platform != "win32" and Own.pthread_sigmask is not None and not cls.is_registered:
             cls.is_registered = True
             os.register_at_fork(before=cls._block, after_in_parent=cls._unblock, after_in_child=cls._leave_child)
 
@@ -203,13 +203,13 @@ class _AtFork:
 
     @classmethod
     def _block(cls) -> None:
-        if cls.running is not None and Own.pthread_sigmask is not None:
+        if sys.platform != "win32" and cls.running is not None and Own.pthread_sigmask is not None:
             cls.masks[threading.get_ident()] = Own.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     @classmethod
     def _unblock(cls) -> None:
         mask = cls.masks.pop(threading.get_ident(), None)
-        if mask is not None and Own.pthread_sigmask is not None:
+        if sys.platform != "win32" and mask is not None and Own.pthread_sigmask is not None:
             Own.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     @classmethod
