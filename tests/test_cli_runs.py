@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sergas.core.causes import Frame, cause_of
 from pytest_sergas.core.ctrf import to_json
 from pytest_sergas.core.ctrf_reading import from_json
 from pytest_sergas.core.durations import Duration
@@ -39,7 +40,8 @@ def test_merge_writes_one_run(tmp_path: Path, shards: tuple[Path, Path], capsys:
 
     ran = answers(capsys, "merge", *map(str, shards), "-o", str(output))
 
-    assert (ran.status, ran.out, ran.err) == (0, f"{output}: 2 tests of 2 runs\n", "")
+    named = "cause: 1 test: failed\n       a.py::test_2\n"
+    assert (ran.status, ran.out, ran.err) == (0, f"{output}: 2 tests of 2 runs\n{named}", "")
     assert [test.name for test in from_json(output.read_bytes()).tests] == ["test_1", "test_2"]
 
 
@@ -106,6 +108,40 @@ def test_report_shows_the_table(shards: tuple[Path, Path], capsys: pytest.Captur
         "unit               1      1      -      -      -       -    100%  500 ms  500 ms\n"
         "slowest:  500 ms a.py::test_1\n"
     )
+
+
+def test_report_names_failed_tests_by_cause_with_their_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cause = cause_of("setup", "ConnectionError: no route", Frame("conftest.py", 5, "db"))
+    broken = attempt(Outcome.ERROR, message="ConnectionError: no route\nmore", cause=cause)
+    tests = [*(record(f"a.py::test_{n}", broken) for n in range(22)), record("a.py::test_b", Outcome.FAILED)]
+    (tmp_path / "run.json").write_bytes(to_json(run_of(*tests)))
+
+    lines = answers(capsys, "report", str(tmp_path / "run.json")).out.splitlines()
+
+    begin = lines.index("cause: 22 tests, setup: ConnectionError at conftest.py:5 in db")
+    assert lines[begin + 1] == "       ConnectionError: no route"
+    assert lines[begin + 2 : begin + 22] == [f"       a.py::test_{n}" for n in range(20)]
+    assert lines[begin + 22 : begin + 25] == ["       and 2 more", "cause: 1 test: failed", "       a.py::test_b"]
+
+
+def test_report_uses_the_width_of_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a.py::test_" + "long" * 30
+    (tmp_path / "run.json").write_bytes(to_json(run_of(record(name, Outcome.FAILED))))
+
+    monkeypatch.setenv("COLUMNS", "220")
+    wide = answers(capsys, "report", str(tmp_path / "run.json")).out.splitlines()
+    monkeypatch.setenv("COLUMNS", "20")
+    narrow = answers(capsys, "report", str(tmp_path / "run.json")).out.splitlines()
+
+    assert f"       {name}" in wide
+    assert wide[0].endswith("    wall  slowest test")
+    assert wide[1].endswith(f"500 ms  {name}")
+    assert max(map(len, wide)) > 200
+    assert max(map(len, narrow)) == 80
 
 
 def test_report_shows_a_run_without_types(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pytest_sergas.core.ctrf import to_json
 from pytest_sergas.core.merging import MergeError, merge
 from pytest_sergas.errors import PublishError, SergasError
 from pytest_sergas.publishers.files import write_atomically
+from pytest_sergas.publishers.terminal import show_failed, terminal_width
 
 HELP = "join the CTRF files of shards into one run"
 EXAMPLES = """\
@@ -49,4 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
     except PublishError as error:
         raise SergasError(f"sergas: {error}") from error
     print(f"{arguments.output}: {len(joined.tests)} tests of {len(runs)} runs")
+    for line in show_failed(joined, width=terminal_width()):
+        print("".join(segment.text for segment in line))
     return 0

@@ -9,7 +9,7 @@ from pytest_sergas.core.records import RunRecord
 from pytest_sergas.errors import PublishError, SergasError
 from pytest_sergas.publishers.files import write_atomically
 from pytest_sergas.publishers.markdown import render
-from pytest_sergas.publishers.terminal import show
+from pytest_sergas.publishers.terminal import show, terminal_width
 
 HELP = "show the summary of a run from its CTRF file"
 EXAMPLES = """\
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_sergas.cli._runs import read_run
 
     found = read_run(arguments.file)
-    for line in show(found, slowest=_SLOWEST)[0]:
+    for line in show(found, slowest=_SLOWEST, width=terminal_width(), name_failed=True)[0]:
         print("".join(segment.text for segment in line))
     if arguments.markdown:
         _write(arguments.markdown, render(found, slowest=_SLOWEST))

@@ -84,7 +84,7 @@ def cause_title(group: Group) -> str:
     cause = group.cause
     tests = f"{len(group.tests)} tests" if len(group.tests) > 1 else "1 test"
     if cause is None:
-        return tests
+        return f"{tests}: {group.tests[0].outcome.value}"
     phase = "" if cause.phase == "call" else f", {cause.phase}"
     place = f" at {cause.place}" if cause.file else f" of {cause.function}" if cause.function else ""
     return f"{tests}{phase}: {cause.exception or 'failure'}{place}"

@@ -1,4 +1,4 @@
-"""The summary on the terminal: a table with a row for each type, and what somebody should look at; 80 columns.
+"""The summary on the terminal: a table with a row for each type, and what somebody should look at.
 
 Failed tests are named by pytest's own summary, once for each cause, and here where a cause has several; flaky ones by
 nobody else, although they are what a green run hides.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 
 from pytest_sergas.core.acceptance import covered
 from pytest_sergas.core.causes import Group
@@ -34,14 +35,19 @@ from pytest_sergas.publishers import Context, Line, Publication, Segment, Style
 WIDTH = 80
 _SHOWN = 10
 _TESTS_SHOWN = 3
+# Where nothing else names failed tests.
+_CAUSES_NAMED = 50
+_TESTS_NAMED = 20
 _HEADS = ("type", "tests", "passed", "failed", "flaky", "skip", "retries", "success", "slowest", "wall")
+# What a wide terminal has left beside the table names the slowest test, where that is worth it.
+_LEAST_NAME = 30
 # One column of space before each but the first: 80 together. Six digits fit everywhere, then `count` shortens.
 _WIDTHS = (13, 7, 7, 7, 7, 7, 8, 8, 8, 8)
 
 
 def create(context: Context) -> Terminal:
     """Return the publisher; it is always there."""
-    return Terminal(context.settings.slowest)
+    return Terminal(context.settings.slowest, terminal_width())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +55,67 @@ class Terminal:
     """Shows a run on the terminal; where none of its tests has a type, only what there is to note."""
 
     slowest: int
+    width: int = WIDTH
     name: str = "terminal"
     writes: tuple[Path, ...] = ()
 
     def publish(self, run: RunRecord, remaining_s: Callable[[], float]) -> Publication:
         del remaining_s  # nothing here can wait
         if all(test.type == UNTYPED for test in run.tests) and not run.refused:
-            notes = (*_causes(run), *_notes(run))
+            notes = (*_causes(run, self.width), *_notes(run, self.width))
             return Publication(title="sergas", lines=notes, brief=notes) if notes else Publication()
-        lines, trouble = show(run, slowest=self.slowest)
+        lines, trouble = show(run, slowest=self.slowest, width=self.width)
         return Publication(title="tests by type", lines=lines, brief=trouble)
 
 
-def show(run: RunRecord, *, slowest: int) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
-    """Return the lines for ``run``, and those of them that somebody should look at."""
+def terminal_width() -> int:
+    """Return the columns of the terminal, or what COLUMNS says; at least those of the table."""
+    return max(WIDTH, get_terminal_size((WIDTH, 24)).columns)
+
+
+def show(
+    run: RunRecord, *, slowest: int, width: int = WIDTH, name_failed: bool = False
+) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """Return the lines for ``run``, and those of them that somebody should look at.
+
+    Args:
+        slowest: how many of the slowest tests are named.
+        width: columns that a line may take.
+        name_failed: name every failed test, because pytest's own summary is not above.
+    """
     summaries = summarise(run, slowest=slowest)
     total = overall(run) if len(summaries) != 1 else summaries[0]
     trouble = (
-        *_refused(run),
+        *_refused(run, width),
         *_failed(total),
-        *_causes(run),
-        *_missing(run),
-        *_over_budget(run),
-        *_quarantined(run),
-        *_flaky(run),
-        *_ended_early(run),
-        *_notes(run),
+        *(show_failed(run, width=width) if name_failed else _causes(run, width)),
+        *_missing(run, width),
+        *_over_budget(run, width),
+        *_quarantined(run, width),
+        *_flaky(run, width),
+        *_ended_early(run, width),
+        *_notes(run, width),
     )
-    return (*_table(summaries, total), *_coverage(run), *_needed(run), *trouble, *_slowest(summaries)), trouble
+    return (
+        *_table(summaries, total, width),
+        *_coverage(run, width),
+        *_needed(run, width),
+        *trouble,
+        *_slowest(summaries, width),
+    ), trouble
 
 
-def _table(summaries: Sequence[TypeSummary], total: TypeSummary) -> list[Line]:
-    head: Line = (Segment("".join(map(_pad, range(len(_HEADS)), _HEADS)), "bold"),)
-    return [head, *map(_row, summaries), *([_row(total)] if len(summaries) > 1 else [])]
+def _table(summaries: Sequence[TypeSummary], total: TypeSummary, width: int) -> list[Line]:
+    room = width - sum(_WIDTHS) - 2
+    named = room >= _LEAST_NAME
+    heads = "".join(map(_pad, range(len(_HEADS)), _HEADS))
+    head: Line = (Segment(f"{heads}  slowest test" if named else heads, "bold"),)
+    rows = [*summaries, total] if len(summaries) > 1 else summaries
+    return [head, *[(*_row(row), *(_slowest_name(row, room) if named else ())) for row in rows]]
+
+
+def _slowest_name(summary: TypeSummary, room: int) -> Line:
+    return (Segment(f"  {keep_end(summary.slowest[0].node_id, room)}"),) if summary.slowest else ()
 
 
 def _row(summary: TypeSummary) -> Line:
@@ -116,14 +150,16 @@ def _pad(index: int, text: str) -> str:
     return text.rjust(_WIDTHS[index]) if index else text.ljust(_WIDTHS[index])
 
 
-def _coverage(run: RunRecord) -> list[Line]:
-    return [(Segment(line),) for line in _wrapped(f"coverage: {text}")] if (text := covered(run.coverage)) else []
+def _coverage(run: RunRecord, width: int) -> list[Line]:
+    return (
+        [(Segment(line),) for line in _wrapped(f"coverage: {text}", width)] if (text := covered(run.coverage)) else []
+    )
 
 
-def _refused(run: RunRecord) -> list[Line]:
+def _refused(run: RunRecord, width: int) -> list[Line]:
     # Never cut: what the run failed for is all that its reader has.
     texts = (f"the run fails: {one_line(refusal.text, MESSAGE_LIMIT)}" for refusal in run.refused)
-    return [(Segment(line, "red"),) for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+    return [(Segment(line, "red"),) for text in texts for line in textwrap.wrap(text, width, subsequent_indent="  ")]
 
 
 def _failed(total: TypeSummary) -> list[Line]:
@@ -131,46 +167,54 @@ def _failed(total: TypeSummary) -> list[Line]:
     return [(Segment("failed: "), Segment(finer, "red"))] if finer else []
 
 
-def _causes(run: RunRecord) -> list[Line]:
+def _causes(run: RunRecord, width: int) -> list[Line]:
     """Return the causes that several tests share; those of one test stand above, with their traceback."""
     shared = [group for group in causes(run) if len(group.tests) > 1]
-    lines = [line for group in shared[:_SHOWN] for line in _cause(group)]
+    lines = [line for group in shared[:_SHOWN] for line in _cause(group, width, _TESTS_SHOWN)]
     more = len(shared) - _SHOWN
     return [*lines, (Segment(f"cause: and {more} more", "red"),)] if more > 0 else lines
 
 
-def _cause(group: Group) -> list[Line]:
+def show_failed(run: RunRecord, *, width: int) -> list[Line]:
+    """Return every cause with the names of its tests, as many as somebody reads."""
+    groups = causes(run)
+    lines = [line for group in groups[:_CAUSES_NAMED] for line in _cause(group, width, _TESTS_NAMED)]
+    more = sum(len(group.tests) for group in groups[_CAUSES_NAMED:])
+    return [*lines, (Segment(f"cause: and {more} more tests with other causes", "red"),)] if more else lines
+
+
+def _cause(group: Group, width: int, tests_shown: int) -> list[Line]:
     label, indent = "cause: ", " " * 7
-    room = WIDTH - len(label)
+    room = width - len(label)
     message = next((line for line in group.tests[0].last.message.splitlines() if line.strip()), "")
-    more = len(group.tests) - _TESTS_SHOWN
+    more = len(group.tests) - tests_shown
     texts = [keep_start(message, room)] if message else []
-    texts += [keep_end(test.node_id, room) for test in group.tests[:_TESTS_SHOWN]]
+    texts += [keep_end(test.node_id, room) for test in group.tests[:tests_shown]]
     texts += [f"and {more} more"] if more > 0 else []
     head: Line = (Segment(label, "red"), Segment(keep_start(cause_title(group), room)))
     return [head, *[(Segment(indent + text),) for text in texts]]
 
 
-def _needed(run: RunRecord) -> list[Line]:
+def _needed(run: RunRecord, width: int) -> list[Line]:
     there = ", ".join(one.text for one in run.dependencies if one.is_there)
-    return [(Segment(line),) for line in _wrapped(f"dependencies: {there}")] if there else []
+    return [(Segment(line),) for line in _wrapped(f"dependencies: {there}", width)] if there else []
 
 
-def _missing(run: RunRecord) -> list[Line]:
+def _missing(run: RunRecord, width: int) -> list[Line]:
     missing = [one.text for one in run.dependencies if not one.is_there]
-    return [(Segment(line, "red"),) for text in missing for line in _wrapped(f"dependency: {text}")]
+    return [(Segment(line, "red"),) for text in missing for line in _wrapped(f"dependency: {text}", width)]
 
 
-def _over_budget(run: RunRecord) -> list[Line]:
+def _over_budget(run: RunRecord, width: int) -> list[Line]:
     tests = [test for test in run.tests if test.outcome is Outcome.OVER_BUDGET]
-    lines = [line for test in tests[:_SHOWN] for line in _over_budget_test(test)]
+    lines = [line for test in tests[:_SHOWN] for line in _over_budget_test(test, width)]
     more = len(tests) - _SHOWN
     return [*lines, (Segment(f"over budget: and {more} more", "red"),)] if more > 0 else lines
 
 
-def _over_budget_test(test: TestRecord) -> list[Line]:
+def _over_budget_test(test: TestRecord, width: int) -> list[Line]:
     label = "over budget: "
-    line: Line = (Segment(label, "red"), Segment(keep_end(test.node_id, WIDTH - len(label))))
+    line: Line = (Segment(label, "red"), Segment(keep_end(test.node_id, width - len(label))))
     uses = test.last.measured.uses if test.last.measured is not None else ()
     return [line, *[(Segment(f"       {_use(use)}"),) for use in uses if use.used > use.allowed]]
 
@@ -182,51 +226,51 @@ def _use(use: Use) -> str:
     return f"{use.budget} = {use.allowed:g}, used {use.used:.4g} {unit} ({use.ratio:.0%})"
 
 
-def _quarantined(run: RunRecord) -> list[Line]:
+def _quarantined(run: RunRecord, width: int) -> list[Line]:
     tests = [test for test in run.tests if test.outcome is Outcome.QUARANTINED]
     lines: list[Line] = []
     for test in tests[:_SHOWN]:
         result = f" {test.last.outcome.value}"
-        name = keep_end(test.node_id, WIDTH - len("quarantined: ") - len(result))
+        name = keep_end(test.node_id, width - len("quarantined: ") - len(result))
         lines.append((Segment("quarantined: ", "yellow"), Segment(name), Segment(result)))
     more = len(tests) - _SHOWN
     return [*lines, (Segment(f"quarantined: and {more} more", "yellow"),)] if more > 0 else lines
 
 
-def _flaky(run: RunRecord) -> list[Line]:
+def _flaky(run: RunRecord, width: int) -> list[Line]:
     tests = flaky(run)
-    lines = [line for test in tests[:_SHOWN] for line in _flaky_test(test)]
+    lines = [line for test in tests[:_SHOWN] for line in _flaky_test(test, width)]
     more = len(tests) - _SHOWN
     return [*lines, (Segment(f"flaky: and {more} more", "yellow"),)] if more > 0 else lines
 
 
-def _flaky_test(test: TestRecord) -> list[Line]:
+def _flaky_test(test: TestRecord, width: int) -> list[Line]:
     attempts = f" passed at attempt {len(test.attempts)}"
-    name = keep_end(test.node_id, WIDTH - len("flaky: ") - len(attempts))
+    name = keep_end(test.node_id, width - len("flaky: ") - len(attempts))
     line: Line = (Segment("flaky: ", "yellow"), Segment(name), Segment(attempts))
     first = test.attempts[0]
-    why = keep_start(f"{first.outcome.value} at first: {first.message}", WIDTH - 7)
+    why = keep_start(f"{first.outcome.value} at first: {first.message}", width - 7)
     return [line, (Segment(f"       {why}"),)]
 
 
-def _ended_early(run: RunRecord) -> list[Line]:
-    lines = _wrapped(f"stopped: {run.stopped}") if run.stopped else []
-    lines += [f"not finished: {keep_end(node_id, WIDTH - 14)}" for node_id in run.unfinished[:_SHOWN]]
+def _ended_early(run: RunRecord, width: int) -> list[Line]:
+    lines = _wrapped(f"stopped: {run.stopped}", width) if run.stopped else []
+    lines += [f"not finished: {keep_end(node_id, width - 14)}" for node_id in run.unfinished[:_SHOWN]]
     more = len(run.unfinished) - _SHOWN
     lines += [f"not finished: and {more} more"] if more > 0 else []
     return [(Segment(line, "yellow"),) for line in lines]
 
 
-def _notes(run: RunRecord) -> list[Line]:
-    return [(Segment(line, "yellow"),) for note in run.notes for line in _wrapped(f"note: {note}")]
+def _notes(run: RunRecord, width: int) -> list[Line]:
+    return [(Segment(line, "yellow"),) for note in run.notes for line in _wrapped(f"note: {note}", width)]
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(one_line(text, 400), WIDTH, subsequent_indent="  ")
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(one_line(text, 400), width, subsequent_indent="  ")
 
 
-def _slowest(summaries: Sequence[TypeSummary]) -> list[Line]:
+def _slowest(summaries: Sequence[TypeSummary], width: int) -> list[Line]:
     tests = slowest_of(summaries, least_s=0.1)
     return [
-        (Segment(f"slowest: {seconds(test.duration_s):>7} {keep_end(test.node_id, WIDTH - 17)}"),) for test in tests
+        (Segment(f"slowest: {seconds(test.duration_s):>7} {keep_end(test.node_id, width - 17)}"),) for test in tests
     ]

@@ -14,7 +14,7 @@ from pytest_sergas.core.measurement import Measurement, Use
 from pytest_sergas.core.records import Outcome, Refusal, TestType
 from pytest_sergas.core.text import columns
 from pytest_sergas.publishers import Segment
-from pytest_sergas.publishers.terminal import WIDTH, Terminal, count, create
+from pytest_sergas.publishers.terminal import WIDTH, Terminal, count, create, terminal_width
 from tests.publishers.conftest import Run, attempt, context_for, forever_s, record, run_of, text_of
 
 pytestmark = pytest.mark.unit
@@ -47,7 +47,7 @@ def shown(*tests: object, slowest: int = 3, **fields: object) -> str:
 
 
 def test_publisher_is_always_there(tmp_path: Path) -> None:
-    assert create(context_for(tmp_path, slowest=5)) == Terminal(5)
+    assert create(context_for(tmp_path, slowest=5)) == Terminal(5, terminal_width())
 
 
 def test_table_has_a_row_for_each_type_and_one_for_all() -> None:
