@@ -82,6 +82,7 @@ REACH: tuple[Row, ...] = (
         "serve",
         (
             *("listen", "store", "web_config", "token_file", "make_token", "allowed_hosts", "external_url"),
+            *("trusted_proxies",),
             *("log_level", "log_format", "max_connections", "header_timeout", "body_timeout", "drain_timeout"),
             *("runs_kept", "runs_age_days", "max_run_mib"),
         ),

@@ -13,6 +13,8 @@ from pytest_sergas.config.section import Key, Section
 from pytest_sergas.core import kinds
 
 MEMORY = ":memory:"
+# A prefix that begins so could not be told from a path of our own.
+_OWN_PATHS = (*("-", "alerts", "api", "components", "health", "login", "metrics", "pushes", "runs", "static", "tests"),)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("plain", "json")
 
@@ -51,6 +53,7 @@ class ServeSettings:
     make_token: bool = False
     allowed_hosts: tuple[str, ...] = ()
     external_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     log_level: str = "info"
     log_format: str = "plain"
     max_connections: int = 512
@@ -91,6 +94,13 @@ def _hosts(value: object) -> tuple[str, ...]:
     return names
 
 
+def _networks(value: object) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(text)) for text in kinds.texts(value))
+    except ValueError:
+        raise kinds.NotAllowed('allowed: a list of addresses or networks, such as ["127.0.0.1", "fd00::/8"]') from None
+
+
 def _url(value: object) -> str:
     text = kinds.text(value)
     try:
@@ -100,6 +110,9 @@ def _url(value: object) -> str:
         usable = False
     if not usable or "@" in text or "?" in text or "#" in text:
         raise kinds.NotAllowed("allowed: the URL under which people reach it, such as https://ci.example.org/sergas")
+    prefix = parts.path.strip("/")
+    if prefix.partition("/")[0] in _OWN_PATHS or "//" in prefix or {".", ".."} & set(prefix.split("/")):
+        raise kinds.NotAllowed(f"allowed: a path that does not begin as those of the sidecar: {', '.join(_OWN_PATHS)}")
     return text.rstrip("/")
 
 
@@ -122,6 +135,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "external_url": Key(
             _url, "the URL under which people reach it; none by default", '"https://ci.example.org/sergas"'
         ),
+        "trusted_proxies": Key(_networks, "addresses or networks of proxies whose X-Forwarded headers count", "[]"),
         "log_level": Key(kinds.one_of(*LOG_LEVELS), "debug, info, warning or error", '"info"'),
         "log_format": Key(kinds.one_of(*LOG_FORMATS), "plain or json", '"plain"'),
         "max_connections": Key(

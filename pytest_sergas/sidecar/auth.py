@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 import bcrypt
 
+from pytest_sergas.sidecar import session
+
 CACHE_SIZE = 256
 QUEUE_SIZE = 16
 _PASSWORD_LIMIT_BYTES = 72  # bcrypt reads no further
@@ -76,6 +78,20 @@ class Authentication:
     @property
     def is_required(self) -> bool:
         return bool(self._users or self._tokens)
+
+    @property
+    def has_tokens_alone(self) -> bool:
+        """Whether a browser cannot log in by itself: it asks for a name and a password, and there are none."""
+        return bool(self._tokens and not self._users)
+
+    def open_session(self, token: str, now_s: float) -> str | None:
+        """Return the cookie of a session for ``token``; None where it is not accepted."""
+        welcome = bool(token) and self._check_token(token.encode()) is Verdict.WELCOME
+        return session.issue(_digest(token.encode()), now_s) if welcome else None
+
+    def has_session(self, cookie: str, now_s: float) -> bool:
+        """Whether ``cookie`` is of a session that goes on."""
+        return session.is_valid(cookie, self._tokens, now_s)
 
     async def check(self, authorization: bytes) -> Verdict:
         """Judge the value of a request's Authorization header, which is empty where there is none."""

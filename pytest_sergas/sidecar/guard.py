@@ -7,6 +7,8 @@ Origin    a change of state comes from no page at all, or from one of ours, goin
           a proxy that ends TLS. Nor are there any CORS headers, so that other pages read nothing.
 who       users and tokens of `auth`; the probes stay open, because an orchestrator has no credentials, and so does
           the bare status of /health.
+browsers  where there are tokens alone, a page takes one and opens a session (login.py, session.py).
+proxies   the path of `external_url`, and X-Forwarded headers of `trusted_proxies` (proxy.py).
 answers   headers against sniffing, framing and foreign scripts.
 """
 
@@ -17,15 +19,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pytest_sergas.engine import clock
+from pytest_sergas.sidecar import login
 from pytest_sergas.sidecar.auth import Authentication, Verdict
-from pytest_sergas.sidecar.mounted import own_path
+from pytest_sergas.sidecar.mounted import IS_STRANGER, own_path
+from pytest_sergas.sidecar.proxy import Network, below, forwarded
+from pytest_sergas.sidecar.session import COOKIE, Attempts
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 STATUS_PATH = "/health"
-IS_STRANGER = "sergas.is_stranger"  # key of a scope: who asks has shown no credentials where they are needed
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -44,6 +50,8 @@ class Access:
     """Who may ask, and how; replaced as a whole when the configuration is read again.
 
     Attributes:
+        prefix: the path of the external URL, below which pages link to one another.
+        proxies: whose X-Forwarded headers count.
         hosts: names under which one may ask, in lower case.
         checks_host: whether other names are refused.
         headers: sent with every response, in place of ours of the same name.
@@ -53,6 +61,8 @@ class Access:
     hosts: frozenset[str] = frozenset()
     checks_host: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
+    proxies: tuple[Network, ...] = ()
 
 
 class Guard:
@@ -64,6 +74,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
+        self._attempts = Attempts()
         self.access = access
 
     @property
@@ -82,10 +93,11 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
-        refusal = await self._refusal(scope)
+        scope = below(forwarded(scope, self.access.proxies), self.access.prefix)
+        refusal = await self._refusal(scope, receive)
         await (refusal or self._app)(scope, receive, with_headers)
 
-    async def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """Return the answer to a request that goes no further."""
         headers = _Headers(scope)
         if (refusal := self._from_elsewhere(scope, headers)) or own_path(scope) in OPEN_PATHS:
@@ -93,10 +105,26 @@ class Guard:
         if own_path(scope) == STATUS_PATH and scope["method"] in SAFE_METHODS and self._is_stranger(headers):
             scope[IS_STRANGER] = True
             return None
+        if self.access.authentication.has_tokens_alone and not headers.all(b"authorization"):
+            return await self._without_authorization(Request(scope, receive), headers)
         return await self._not_logged_in(headers)
 
+    async def _without_authorization(self, request: Request, headers: _Headers) -> Response | None:
+        """Return the answer to a browser that is not logged in; None where it is."""
+        path, authentication = own_path(request.scope), self.access.authentication
+        if path == login.PATH:
+            return await login.answer(request, authentication, self._attempts)
+        if path.startswith(login.FILES) or self._has_session(headers):
+            return None
+        return login.lead(request) if login.wanted(request) else _unauthorized('Bearer realm="sergas"')
+
     def _is_stranger(self, headers: _Headers) -> bool:
-        return self.access.authentication.is_required and not headers.all(b"authorization")
+        authentication = self.access.authentication
+        return authentication.is_required and not headers.all(b"authorization") and not self._has_session(headers)
+
+    def _has_session(self, headers: _Headers) -> bool:
+        cookies = [cookie_parser(value.decode("latin-1")).get(COOKIE, "") for value in headers.all(b"cookie")]
+        return any(self.access.authentication.has_session(cookie, clock.read().wall_s) for cookie in cookies)
 
     def _from_elsewhere(self, scope: Scope, headers: _Headers) -> Response | None:
         hosts = headers.all(b"host")
@@ -112,8 +140,7 @@ class Guard:
         authorizations = headers.all(b"authorization")
         match await self.access.authentication.check(authorizations[0] if len(authorizations) == 1 else b""):
             case Verdict.UNKNOWN:
-                challenge = {"WWW-Authenticate": 'Basic realm="sergas", charset="UTF-8"'}
-                return PlainTextResponse("Unauthorized\n", 401, challenge)
+                return _unauthorized('Basic realm="sergas", charset="UTF-8"')
             case Verdict.BUSY:
                 return PlainTextResponse("too many attempts to log in; try again\n", 429, {"Retry-After": "1"})
         return None
@@ -127,6 +154,10 @@ class Guard:
             return "Sec-Fetch-Site is same-site without an Origin" if b"same-site" in sites else ""
         names = {origin_host(origin) for origin in origins}
         return "" if names <= {host, *self.access.hosts} else "Origin is another host"
+
+
+def _unauthorized(challenge: str) -> Response:
+    return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": challenge})
 
 
 class _Headers:
@@ -146,8 +177,17 @@ def host_name(host: bytes) -> str:
         name, _ = parts.hostname or "", parts.port
     except ValueError:
         return ""
+    name = _canonical(name)
     unusual = parts.path or parts.query or parts.fragment or "@" in parts.netloc
     return "" if unusual else name.rstrip(".")
+
+
+def _canonical(name: str) -> str:
+    """Return an address in its one spelling; a name stays."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
 
 
 def origin_host(origin: bytes) -> str:

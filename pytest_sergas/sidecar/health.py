@@ -19,7 +19,7 @@ from pytest_sergas.core.health import Change, HealthStatus, changes
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.gateway import INSTANCE
 from pytest_sergas.sidecar.answers import QueryError, answer, moment, refuse, text, whole
-from pytest_sergas.sidecar.guard import IS_STRANGER
+from pytest_sergas.sidecar.mounted import IS_STRANGER
 
 CHANGES_LIMIT = 1_000
 

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
+IS_STRANGER = "sergas.is_stranger"  # key of a scope: who asks has shown no credentials where they are needed
+
 
 def base(scope: Scope) -> str:
     """Return where the sidecar is mounted, as the links of its pages begin; "" when it is nowhere."""

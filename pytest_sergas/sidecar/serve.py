@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -71,12 +72,14 @@ class Loaded:
     def access(self, before: Authentication | None = None) -> Access:
         """Return who may ask; users whom ``before`` knows stay known."""
         serve = self.settings.serve
-        external = urlsplit(serve.external_url).hostname
+        external, prefix = urlsplit(serve.external_url).hostname, unquote(urlsplit(serve.external_url).path)
         return Access(
             Authentication(self.web.users, self.tokens, before),
             frozenset({*serve.allowed_hosts, *([external] if external else [])}),
             checks_host=not self.is_authenticated,
             headers=self.web.headers,
+            prefix=prefix,
+            proxies=tuple(map(ipaddress.ip_network, serve.trusted_proxies)),
         )
 
 

@@ -11,6 +11,11 @@ from pytest_sergas.config.file import read_file, read_named
 from pytest_sergas.config.serve import KEYS, Address, ServeSettings, address
 from pytest_sergas.errors import ConfigurationError
 
+PREFIX = (
+    "allowed: a path that does not begin as those of the sidecar: -, alerts, api, components, health, login, metrics, "
+    "pushes, runs, static, tests"
+)
+NETWORKS = 'allowed: a list of addresses or networks, such as ["127.0.0.1", "fd00::/8"]'
 pytestmark = pytest.mark.unit
 
 ADDRESS = "allowed: ADDRESS:PORT, such as 127.0.0.1:8000, [::1]:8000 or 0.0.0.0:8000"
@@ -65,6 +70,12 @@ def test_address(text: str, host: str, port: int, loopback: bool) -> None:  # no
         ('external_url = "ci.example.org"', f"external_url = 'ci.example.org': {URL}"),
         ('external_url = "https://u:hunter2@a"', f"external_url = 'https://***@a': {URL}"),
         ('external_url = "https://a:x"', f"external_url = 'https://a:x': {URL}"),
+        *(
+            (f'external_url = "https://a/{path}"', f"external_url = 'https://a/{path}': {PREFIX}")
+            for path in ("metrics", "runs/x", "a//b", "a/../b")
+        ),
+        ('trusted_proxies = ["ci"]', f"trusted_proxies = ['ci']: {NETWORKS}"),
+        ('trusted_proxies = ["10.0.0.1/8"]', f"trusted_proxies = ['10.0.0.1/8']: {NETWORKS}"),
         ('log_level = "loud"', "log_level = 'loud': allowed: 'debug', 'info', 'warning', 'error'"),
         ('log_format = "xml"', "log_format = 'xml': allowed: 'plain', 'json'"),
         ("max_connections = 1", "max_connections = 1: allowed: connections, a whole number from 8 to 100000"),
@@ -89,6 +100,11 @@ def test_example_of_each_key_is_allowed(key: str, tmp_path: Path) -> None:
 
 def test_hosts_are_compared_in_lower_case(tmp_path: Path) -> None:
     assert read(tmp_path, 'allowed_hosts = ["CI.Example.org"]').allowed_hosts == ("ci.example.org",)
+
+
+def test_external_url_may_be_an_address_of_ipv6_and_have_any_other_path(tmp_path: Path) -> None:
+    for url in ("https://[2001:db8::1]:8443/sergas", "https://a/ci/metrics", "https://a/metrics-of-ci"):
+        assert read(tmp_path, f'external_url = "{url}"').external_url == url
 
 
 def test_external_url_has_no_slash_at_its_end(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "serve.web_config": f"{_SIDECAR}auth.py::test_right_credentials_are_let_in",
         "serve.token_file": f"{_SIDECAR}serve.py::test_sighup_switches_authentication_on",
         "serve.make_token": f"{_SIDECAR}token.py::test_token_is_made_and_all_but_the_probes_want_it",
+        "serve.trusted_proxies": f"{_SIDECAR}proxy.py::test_forwarded_host_is_judged_only_from_a_trusted_proxy",
         "serve.max_connections": f"{_SIDECAR}connection.py::test_connection_that_has_waited_longest_makes_room",
         "serve.header_timeout": f"{_SIDECAR}connection.py::test_connection_that_says_nothing_is_closed",
         "serve.body_timeout": f"{_SIDECAR}connection.py::test_body_that_never_ends_is_answered_with_408",

@@ -76,7 +76,7 @@ def show(request: Request, template: str, values: dict[str, Any], status: int = 
         "here": mounted.own_path(request.scope),
         "now_s": clock.read().wall_s,
         "sections": SECTIONS,
-        "file": lambda name: f"{base}/static/{name}?{_digest(name)}",
+        "file": lambda name: file_url(base, name),
         "version": VERSION,
         "not_in_force": request.app.state.faults(),
     }
@@ -105,6 +105,11 @@ async def form(request: Request) -> dict[str, str]:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
     except ValueError as error:
         raise QueryError("what was sent is no form") from error
+
+
+def file_url(base: str, name: str) -> str:
+    """Return where a page loads one of our files from."""
+    return f"{base}/static/{name}?{_digest(name)}"
 
 
 @cache

@@ -38,6 +38,7 @@ def opened(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
         yield page
-        assert [text for text in complaints if not (refused and text.startswith(_REFUSED))] == []
+        unexpected = [text for text in complaints if not (refused and text.startswith(_REFUSED))]
+        assert unexpected == [], unexpected
     finally:
         context.close()

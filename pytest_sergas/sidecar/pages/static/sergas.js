@@ -30,6 +30,7 @@
     if (document.hidden || busy()) return;
     try {
       const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
+      if (answer.redirected) { location.assign(answer.url); return; } // the session has ended
       if (!answer.ok) throw new Error(String(answer.status));
       replace(await answer.text());
       if (failed) say("Connected again.");
