@@ -20,6 +20,7 @@ from pytest_sergas.core.routes import read_matcher, write_matcher
 from pytest_sergas.core.series import Labels
 from pytest_sergas.core.silences import Silence
 from pytest_sergas.engine.journal import Journal, Row
+from pytest_sergas.engine.sealing import seal, unseal
 
 _PUT_ALERT = "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)"
 _DELETE_ALERT = "DELETE FROM alerts WHERE rule = ? AND labels = ?"
@@ -45,10 +46,10 @@ def load(connection: sqlite3.Connection, now: Now) -> Kept:
     """Read everything; moments are as far before ``now`` as the wall clock says."""
     alerts = connection.execute("SELECT rule, labels, state, body FROM alerts").fetchall()
     rows = connection.execute("SELECT labels, body FROM alert_entries")
-    entries = {_labels(json.loads(labels)): _entry(json.loads(body), now) for labels, body in rows}
+    entries = dict(read_entry(row, now) for row in rows)
     flushed = {id_: restored(at_s, now) for id_, at_s in connection.execute("SELECT id, flushed_s FROM alert_pace")}
-    silences = tuple(_silence(json.loads(body)) for (body,) in connection.execute("SELECT body FROM silences"))
-    return Kept(tuple(_alert(row, now) for row in alerts), entries, flushed, silences)
+    silences = tuple(read_silence(row) for row in connection.execute("SELECT id, body FROM silences"))
+    return Kept(tuple(read_alert(row, now) for row in alerts), entries, flushed, silences)
 
 
 def put_alert(journal: Journal, alert: Alert, *, is_over: bool) -> None:
@@ -68,13 +69,14 @@ def put_alert(journal: Journal, alert: Alert, *, is_over: bool) -> None:
         "fired_s": alert.fired.wall_s if alert.fired else None,
         "ended_s": alert.ended.wall_s if alert.ended else None,
     }
-    journal.put(key, Row(_PUT_ALERT, (alert.rule, labels, alert.state, json.dumps(body))))
+    about = (alert.rule, labels, alert.state.value)
+    journal.put(key, Row(_PUT_ALERT, (*about, seal(json.dumps(body), *about))))
 
 
 def put_entry(journal: Journal, labels: Labels, entry: Entry | None) -> None:
     """Write what is known of an alert, or that nothing needs to be known any more."""
     text = json.dumps(labels)
-    row = Row(_DELETE_ENTRY, (text,)) if entry is None else Row(_PUT_ENTRY, (text, _entry_text(entry)))
+    row = Row(_DELETE_ENTRY, (text,)) if entry is None else Row(_PUT_ENTRY, (text, seal(_entry_text(entry), text)))
     journal.put(("entry", text), row)
 
 
@@ -92,7 +94,7 @@ def silence_key(silence_id: str) -> tuple[object, ...]:
 def put_silence(journal: Journal, silence: Silence) -> None:
     """Write ``silence``."""
     body = {**asdict(silence), "matchers": [write_matcher(matcher) for matcher in silence.matchers]}
-    journal.put(silence_key(silence.id), Row(_PUT_SILENCE, (silence.id, json.dumps(body))))
+    journal.put(silence_key(silence.id), Row(_PUT_SILENCE, (silence.id, seal(json.dumps(body), silence.id))))
 
 
 def delete_silence(journal: Journal, silence_id: str) -> None:
@@ -104,9 +106,14 @@ def _labels(written: list[list[str]]) -> Labels:
     return tuple((name, value) for name, value in written)
 
 
-def _alert(row: tuple[str, str, str, str], now: Now) -> Alert:
+def read_alert(row: tuple[str, str, str, str], now: Now) -> Alert:
+    """Return the alert of a row.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not what was written.
+    """
     rule, labels, state, text = row
-    body: dict[str, Any] = json.loads(text)
+    body: dict[str, Any] = json.loads(unseal(text, rule, labels, state))
     active, fired, ended = (
         None if body[name] is None else restored(body[name], now) for name in ("active_s", "fired_s", "ended_s")
     )
@@ -139,6 +146,12 @@ def _entry_text(entry: Entry) -> str:
     )
 
 
+def read_entry(row: tuple[str, str], now: Now) -> tuple[Labels, Entry]:
+    """Return the labels of an alert, and what is known of it; see `read_alert`."""
+    labels, text = row
+    return _labels(json.loads(labels)), _entry(json.loads(unseal(text, labels)), now)
+
+
 def _entry(body: dict[str, Any], now: Now) -> Entry:
     return Entry(
         from_plain(body["alert"]),
@@ -167,6 +180,9 @@ def _known(body: dict[str, Any], now: Now) -> Known:
     return Known(body["firing"], at, key, _labels(labels), body["refusals"], refused)
 
 
-def _silence(body: dict[str, Any]) -> Silence:
+def read_silence(row: tuple[str, str]) -> Silence:
+    """Return the silence of a row; see `read_alert`."""
+    silence_id, text = row
+    body = json.loads(unseal(text, silence_id))
     matchers = tuple(read_matcher(text) for text in body.pop("matchers"))
     return Silence(matchers=matchers, **body)

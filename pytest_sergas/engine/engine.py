@@ -24,7 +24,7 @@ from pytest_sergas.core.monitoring import MonitoringMetric, MonitorType, about, 
 from pytest_sergas.core.report import Report
 from pytest_sergas.core.series import Labels, seen
 from pytest_sergas.engine import alerting as alerts
-from pytest_sergas.engine import checking, clock, rule_files
+from pytest_sergas.engine import checking, clock, damage, rule_files
 from pytest_sergas.engine.alerting import Alerting
 from pytest_sergas.engine.checking import Checking
 from pytest_sergas.engine.collection import Collection
@@ -134,6 +134,7 @@ class Engine:
         self.collection = Collection(parts.collectors, clock=clock.read, history=self.history)
         self.store = await Store.open(self.settings.store_path, self.settings.groups)
         try:
+            await damage.sift(self.store)
             self.groups = await Groups.load(self.store, self.settings.groups, self.started)
             self.runs = await Runs.load(self.store, _retention(self.settings.serve))
             self.standings = Standings(self.runs)

@@ -22,10 +22,11 @@ from functools import partial
 
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.core.clock import Now
-from pytest_sergas.core.exposition import GroupWriter, InconsistentError, number, series_of
+from pytest_sergas.core.exposition import GroupWriter, InconsistentError, header, number, parse, series_of
 from pytest_sergas.core.grouping import from_path, to_path
 from pytest_sergas.core.metrics import Family, Sample
 from pytest_sergas.engine.index import Index, Piece
+from pytest_sergas.engine.sealing import is_sealed, seal, unseal
 from pytest_sergas.engine.store import Change, Store
 from pytest_sergas.errors import StoreError
 
@@ -427,8 +428,32 @@ def _time_pieces(labels: Mapping[str, str], pushed_s: float, failed_s: float) ->
 
 def _to_row(group: Group) -> tuple[str, float, float, float, float | None, bytes]:
     families = [[*piece[:4], piece.text.decode()] for name, piece in group.pieces.items() if name not in _TIMES]
-    data = json.dumps(families, ensure_ascii=False, separators=(",", ":")).encode()
-    return group.path, group.pushed_s, group.failed_s, group.renewed_s, group.ttl_s, data
+    times = _as_stored(group.pushed_s, group.failed_s, group.renewed_s, group.ttl_s)
+    data = seal(json.dumps(families, ensure_ascii=False, separators=(",", ":")), group.path, *times).encode()
+    return group.path, *times, data
+
+
+def _as_stored(
+    pushed_s: float, failed_s: float, renewed_s: float, ttl_s: float | None
+) -> tuple[float, float, float, float | None]:
+    return float(pushed_s), float(failed_s), float(renewed_s), None if ttl_s is None else float(ttl_s)
+
+
+def check_row(row: tuple[str, float, float, float, float | None, bytes]) -> None:
+    """Look at a row of the store.
+
+    Raises:
+        ValueError, TypeError: it is not what was written.
+    """
+    path, *times, data = row
+    text = data.decode()
+    unseal(text, path, *times)
+    if not is_sealed(text):  # an earlier version wrote it: then what it says has to be metrics
+        labels = from_path(path)
+        for name, kind, shown, stamp_s, lines in json.loads(text):
+            for family in parse(header(name, kind, shown).encode() + lines.encode()):
+                GroupWriter(labels).fragment(family)
+            float(stamp_s)
 
 
 def _from_row(row: tuple[str, float, float, float, float | None, bytes], now: Now) -> Group | None:
@@ -438,12 +463,12 @@ def _from_row(row: tuple[str, float, float, float, float | None, bytes], now: No
     try:
         shared: dict[bytes, bytes] = {}  # series of one group often have the same labels: one object for all
         pieces = {}
-        for name, kind, text, stamp_s, lines in json.loads(data):
+        for name, kind, text, stamp_s, lines in json.loads(unseal(data.decode(), path, *row[1:5])):
             written = lines.encode()
             series = tuple(shared.setdefault(labels, labels) for labels in series_of(name, kind, written))
             pieces[name] = Piece(name, kind, text, stamp_s, written, series)
         pieces.update(_time_pieces(from_path(path), pushed_s, failed_s))
         return Group(path, pushed_s, failed_s, renewed_s, ttl_s, deadline_s, pieces)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         LOG.exception("the group %s cannot be read from the store and is lost", path)
         return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from pytest_sergas.core.report import STATUSES, success_percent
 from pytest_sergas.core.standing import Seen
+from pytest_sergas.engine.sealing import text_of
 from pytest_sergas.engine.store import Store
 
 _RUN = (
@@ -212,7 +213,7 @@ def _one(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) ->
 def _run(row: Sequence[Any]) -> PastRun:
     fields = list(row)
     fields[7] = json.loads(fields[7])
-    fields[-1] = {name: _figures(found) for name, found in json.loads(fields[-1]).items()}
+    fields[-1] = {name: _figures(found) for name, found in json.loads(text_of(fields[-1])).items()}
     return PastRun(*fields)
 
 

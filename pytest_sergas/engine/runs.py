@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, Sample
@@ -28,6 +29,7 @@ from pytest_sergas.core.report import (
     success_percent,
 )
 from pytest_sergas.core.standing import Seen
+from pytest_sergas.engine.sealing import seal, unseal
 from pytest_sergas.engine.store import Store
 from pytest_sergas.errors import SergasError
 
@@ -170,7 +172,7 @@ def _adding(report: Report, document: bytes, now: Now, retention: Retention) -> 
     digest = hashlib.sha256(document).digest()
     tests = [_condensed_test(test) for test in report.tests]
     kept = _summary(report, now)
-    row = (
+    row: tuple[Any, ...] = (
         kept.run_id,
         kept.received_s,
         kept.project,
@@ -188,6 +190,7 @@ def _adding(report: Report, document: bytes, now: Now, retention: Retention) -> 
         report.split,
         json.dumps(figures_by_type(report)),
     )
+    row = (*row[:-1], seal(row[-1], *about(row)))
 
     def work(connection: sqlite3.Connection) -> bool:
         known = connection.execute("SELECT digest FROM runs WHERE run_id = ?", (report.run_id,)).fetchone()
@@ -205,6 +208,22 @@ def _adding(report: Report, document: bytes, now: Now, retention: Retention) -> 
         return True
 
     return work
+
+
+def about(row: tuple[Any, ...]) -> tuple[object, ...]:
+    """Return what the checksum at the end of a row's ``types`` is of, beside them; blobs have one of their own."""
+    times = (None if row[place] is None else float(row[place]) for place in (1, 5, 6))
+    return (row[0], *times, *row[2:5], *row[7:9], *row[12:15])
+
+
+def check_row(row: tuple[Any, ...]) -> None:
+    """Look at a row of the store.
+
+    Raises:
+        ValueError, zlib.error: it is not what was written.
+    """
+    unseal(row[-1], *about(row))
+    zlib.decompress(row[10]), zlib.decompress(row[11])
 
 
 def _summary(report: Report, now: Now) -> KeptRun:

@@ -188,7 +188,30 @@ def is_ours(connection: sqlite3.Connection) -> bool:
     """Whether the file is empty or a store."""
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    return bool(application_id == APPLICATION_ID or (application_id == 0 and tables == 0))
+    if application_id == APPLICATION_ID or (application_id == 0 and tables == 0):
+        return True
+    # The number alone may be damaged: nobody else has all these tables.
+    return version(connection) == LATEST and is_as_made(connection)
+
+
+def is_as_made(connection: sqlite3.Connection) -> bool:
+    """Whether the tables have the columns that those of their version have; of other versions than `LATEST`, yes."""
+    if version(connection) != LATEST:
+        return True
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(made)
+        return _columns(connection) == _columns(made)
+    finally:
+        made.close()
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[object, ...]]:
+    query = (
+        'SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_schema AS t, pragma_table_info(t.name) AS c '
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
+    )
+    return set(connection.execute(query))
 
 
 def migrate(connection: sqlite3.Connection) -> None:

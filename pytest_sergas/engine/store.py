@@ -31,7 +31,9 @@ from typing import Any, Generic, TypeVar
 from pytest_sergas.config.groups import GroupSettings
 from pytest_sergas.core.clock import Now
 from pytest_sergas.core.metrics import Family, FamilyType, Sample
+from pytest_sergas.core.text import one_line
 from pytest_sergas.engine import room, schema
+from pytest_sergas.engine.salvage import salvage
 from pytest_sergas.engine.store_files import StoreFiles
 from pytest_sergas.errors import StoreError
 
@@ -119,7 +121,8 @@ class Store:
     async def open(cls, path: Path | None, limits: GroupSettings) -> Store:
         """Open the store at ``path``, which is made where it does not exist; None keeps everything in memory.
 
-        A damaged store is moved aside, which the log says, and a new one is made. One of an earlier version is
+        A damaged store is moved aside, which the log says, and a new one is made, with what can still be read. One
+        whose indexes alone are damaged gets new ones. One of an earlier version is
         copied beside itself and migrated.
 
         Raises:
@@ -395,12 +398,10 @@ def _open_file(path: Path, limits: GroupSettings) -> sqlite3.Connection:
     create_private(path)
     try:
         connection = _checked(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter for SQLite's own text, which quotes it
+        if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
             raise  # the file is in order, but it cannot be used
-        _move_aside(path, str(error))
-        create_private(path)
-        connection = _checked(path)
+        connection = _begin_anew(path, str(error))
     try:
         _prepare(path, connection)
         _bound(connection, limits)
@@ -418,13 +419,59 @@ def _checked(path: Path) -> sqlite3.Connection:
     """
     connection = connect(path)
     try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if (found := _integrity(connection)) != "ok":
+            _make_indexes_anew(connection, found)
+            LOG.warning("an index of the store %s was damaged (%s) and is made anew; every row is there", path, found)
+        if schema.is_ours(connection) and not schema.is_as_made(connection):
+            raise sqlite3.DatabaseError("its tables are not those that were made")  # noqa: TRY301  closed below
+        connection.execute("BEGIN IMMEDIATE")  # some of what the file says of itself counts only for writing
+        connection.execute("ROLLBACK")
     except BaseException:
         connection.close()
         raise
-    if found != "ok":
-        connection.close()
+    return connection
+
+
+def _make_indexes_anew(connection: sqlite3.Connection, found: str) -> None:
+    """Make the indexes from the rows.
+
+    Raises:
+        sqlite3.DatabaseError: more than indexes is damaged, as ``found`` says.
+    """
+    with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
+        connection.execute("REINDEX")
+    if _integrity(connection) != "ok":
         raise sqlite3.DatabaseError(found)
+
+
+def _integrity(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+
+
+def _is_damage(error: sqlite3.OperationalError) -> bool:
+    """Whether SQLite refuses what the file says of itself; that it may be written was found before."""
+    return error.sqlite_errorcode in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_ERROR}
+
+
+def _begin_anew(path: Path, reason: str) -> sqlite3.Connection:
+    """Move a damaged store aside and return a connection to a new one, with every row that can still be read."""
+    aside = _move_aside(path)
+    create_private(path)
+    connection = _checked(path)
+    try:
+        schema.migrate(connection)
+        saved = salvage(aside, connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    LOG.error(
+        "the store %s is damaged (%s) and was moved to %s; %d of its rows could be read and are kept, what else was in "
+        "it is lost: pushed groups are missing until they are pushed again, and histories begin anew",
+        path,
+        one_line(reason, 200),
+        aside,
+        saved,
+    )
     return connection
 
 
@@ -438,6 +485,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             f"{schema.LATEST}: install a newer one, or give another file"
         )
     connection.execute("PRAGMA journal_mode = WAL")
+    if present and connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        LOG.warning("the mark of the store %s was damaged and is written anew; every row is there", path)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     if 0 < present < schema.LATEST:
         copy = free_name(path, f"version-{present}")
         create_private(copy)
@@ -466,8 +516,14 @@ def _bound(connection: sqlite3.Connection, limits: GroupSettings) -> None:
 def connect(path: Path | str) -> sqlite3.Connection:
     # One thread at a time uses a connection, but not always the same one.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    # Text that is not UTF-8 any more spoils its own row alone; see damage.py.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -499,18 +555,12 @@ def create_private(path: Path) -> None:
     path.chmod(_MODE)
 
 
-def _move_aside(path: Path, reason: str) -> None:
+def _move_aside(path: Path) -> Path:
     aside = free_name(path, "damaged")
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    LOG.error(
-        "the store %s is damaged (%s) and was moved to %s; what was in it is lost: pushed groups are missing until "
-        "they are pushed again, and histories begin anew",
-        path,
-        reason,
-        aside,
-    )
+    return aside
 
 
 def free_name(path: Path, word: str) -> Path:
