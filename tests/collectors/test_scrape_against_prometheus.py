@@ -17,9 +17,11 @@ from pytest_sergas.core.exposition.scraped import parse_scraped
 from pytest_sergas.core.series import NAME, seen
 from pytest_sergas.engine import clock
 from pytest_sergas.engine.collection import timely
+from tests.servers.alertmanager import alertmanager
 from tests.servers.gateways import Answer, Received, answering
-from tests.servers.process import until
+from tests.servers.process import get, until
 from tests.servers.prometheus import Prometheus, prometheus_scraping
+from tests.servers.pushgateway import pushgateway
 
 pytestmark = pytest.mark.integration
 
@@ -194,3 +196,15 @@ def test_pages_of_openmetrics_are_read_as_prometheus_reads_them(tmp_path: Path) 
     }
 
     assert differences(tmp_path, {name: (body, OPENMETRICS) for name, body in pages.items()}) == {}
+
+
+def test_pages_of_programs_are_read_as_prometheus_reads_them(tmp_path: Path) -> None:
+    with pushgateway(tmp_path) as gateway, alertmanager(tmp_path, "http://127.0.0.1:1") as alerting:
+        pages = {
+            "of a Pushgateway": gateway.metrics.encode(),
+            "of an Alertmanager": get(f"{alerting.url}/metrics").encode(),
+            "of a program in Python": prometheus_client.generate_latest(),
+        }
+
+    assert all(body.count(b"\n") > 20 for body in pages.values())
+    assert differences(tmp_path, {name: (body, PLAIN) for name, body in pages.items()}) == {}
