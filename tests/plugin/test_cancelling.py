@@ -194,8 +194,10 @@ def test_a_receiver_that_never_answers_holds_up_neither_the_end_nor_the_files(
         assert status == pytest.ExitCode.INTERRUPTED
         assert results["extra"]["stopped"] == "SIGTERM"
     output = (pytester.path / "output").read_text("utf-8")
-    assert "tests by type" in output or arguments
-    assert "not sent: pushgateway: " in output
+    # On workers it may be that nothing was reported yet, and nothing to be pushed.
+    was_reported = bool(results["tests"])
+    assert was_reported or arguments
+    assert ("tests by type" in output) == ("not sent: pushgateway: " in output) == was_reported
     assert (pytester.path / "junit.xml").exists()
 
 
