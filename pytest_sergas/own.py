@@ -130,13 +130,23 @@ IMPORTED_S = time.time()
 _EPOCH_S = IMPORTED_S - _Clock.elapsed_s()
 
 
-# What runs after the tests, ours and what it calls, as far as pytest has loaded it. What is loaded later, with the
-# first publisher that wants it, is then as it was written.
+# What runs after the tests, ours and what it calls, as far as pytest has loaded it, or test modules before the first
+# test begins. What is loaded later, with the first publisher that wants it, is then as it was written.
 _MODULES = (
     *("builtins", "io", "os", "posix", "nt", "posixpath", "ntpath", "stat", "pathlib", "shutil", "tempfile", "glob"),
     *("time", "datetime", "threading", "_thread", "queue", "signal", "resource", "gc", "subprocess", "contextlib"),
     *("json", "json.encoder", "json.decoder", "logging", "uuid", "random", "hashlib", "base64", "gzip", "zlib"),
-    *("socket", "_socket", "select", "selectors", "ssl", "http.client", "urllib.request", "urllib.parse"),
+    *(
+        "socket",
+        "_socket",
+        "select",
+        "selectors",
+        "ssl",
+        "http.client",
+        "urllib.request",
+        "urllib.error",
+        "urllib.parse",
+    ),
     *("importlib", "importlib.metadata", "platform", "re", "math", "enum", "dataclasses", "functools", "itertools"),
     *("fcntl", "xml.etree.ElementTree", "collections", "operator", "copy", "struct", "inspect", "warnings", "email"),
 )
@@ -149,13 +159,24 @@ _CLASSES: tuple[type, ...] = (
 )
 
 
-def _owners() -> tuple[tuple[ModuleType | type, Mapping[str, Any]], ...]:
-    # Modules and classes of the standard library, and their attributes as they were.
-    found: list[ModuleType | type] = [sys.modules[name] for name in _MODULES if name in sys.modules]
-    return tuple([(owner, dict(vars(owner))) for owner in (*found, *_CLASSES)])
+# Modules and classes of the standard library, and their attributes as they were; by the name of the module.
+_OWNERS: dict[str, tuple[ModuleType | type, Mapping[str, Any]]] = {
+    f"{owner.__module__}.{owner.__qualname__}": (owner, dict(vars(owner))) for owner in _CLASSES
+}
 
 
-_OWNERS = _owners()
+def note_modules() -> None:
+    """Note what the standard library is like that has been loaded meanwhile: it is not patched yet.
+
+    Called once more before the first test, for what test modules and conftest.py files have loaded.
+    """
+    for name in _MODULES:
+        module = sys.modules.get(name)
+        if module is not None and name not in _OWNERS:
+            _OWNERS[name] = (module, dict(vars(module)))
+
+
+note_modules()
 _MISSING = object()
 
 
@@ -187,7 +208,7 @@ def unpatched() -> Generator[None]:
 def _changes() -> list[tuple[ModuleType | type, str, Any, Any]]:
     # owner, name, ours, theirs; no class of tuples, which every run would have to make
     changes = []
-    for owner, attributes in _OWNERS:
+    for owner, attributes in _OWNERS.values():
         now = owner.__dict__
         for name, ours in attributes.items():
             theirs = now.get(name, _MISSING)

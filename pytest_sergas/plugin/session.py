@@ -21,7 +21,7 @@ from pytest_sergas.config import Loaded
 from pytest_sergas.core.policy import Policy
 from pytest_sergas.core.records import Outcome, Refusal, RunRecord, TestRecord
 from pytest_sergas.errors import ConfigurationError
-from pytest_sergas.own import Own, unpatched
+from pytest_sergas.own import Own, note_modules, unpatched
 from pytest_sergas.plugin import foreign, markers
 from pytest_sergas.plugin.cancelling import CANCELLING, Cancelling
 from pytest_sergas.plugin.coroutines import Coroutines, may_not_run
@@ -360,6 +360,7 @@ class Run:
     def pytest_runtestloop(self) -> None:
         # Where nobody configured us, we were not there yet when the session started.
         self._create_publishers()
+        note_modules()
         self._looped = True
 
     def _create_coverage(self) -> Coverage | None:

@@ -221,3 +221,66 @@ def test_a_faked_file_system_changes_no_record(pytester: pytest.Pytester, run: R
     assert ran.result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
     assert ran.outcomes["test_writes"] == "passed"
     assert ran.tests.keys() == {"test_writes", "test_fails"}
+
+
+PHASES = """
+import http.client, json, os, signal, sys, time, urllib.request
+import pytest
+
+pytestmark = pytest.mark.unit(timeout=60)
+
+def no(*args, **kwargs):
+    raise RuntimeError("not to be called here")
+
+CLOCKS = ((time, "perf_counter"), (time, "monotonic"), (time, "time"), (json, "dumps"), (os, "getpid"), (os, "replace"))
+
+@pytest.fixture
+def in_setup(monkeypatch):
+    for owner, name in CLOCKS:
+        monkeypatch.setattr(owner, name, no)
+
+@pytest.fixture
+def in_teardown(monkeypatch):
+    yield
+    for owner, name in CLOCKS:
+        monkeypatch.setattr(owner, name, no)
+
+def test_setup(in_setup): assert sum(range(10)) == 45
+
+def test_signals():
+    for name in ("signal", "getsignal", "setitimer"):
+        setattr(signal, name, no)
+
+def test_closed():
+    sys.stdout.flush()
+    sys.stdout = open(os.devnull, "w")
+    sys.stdout.close()
+
+@pytest.mark.unit(timeout=0.3)
+def test_times_out():
+    while True: pass
+
+def test_network(): urllib.request.urlopen = http.client.HTTPConnection = no
+
+def test_teardown(in_teardown): assert 1 == 2
+"""
+
+
+@pytest.mark.parametrize("workers", [ALONE, WORKERS])
+def test_patches_of_every_phase_change_no_verdict(
+    pytester: pytest.Pytester, run: Run, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(PHASES)
+
+    ran = run(*workers, "--sergas-push=http://127.0.0.1:1")
+
+    assert ran.outcomes == {
+        "test_setup": "passed",
+        "test_signals": "passed",
+        "test_closed": "passed",
+        "test_times_out": "timeout",
+        "test_network": "passed",
+        "test_teardown": "failed",
+    }
+    assert 250 < ran.tests["test_times_out"]["duration"] < 30_000
+    assert "not sent: pushgateway: http://127.0.0.1:1: unit: connection refused" in ran.text
