@@ -355,13 +355,19 @@ def test_config_says_when_pytest_does_not_read_the_file(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("slowest = 5\n")
-    (here / "sub").mkdir()
-    monkeypatch.chdir(here / "sub")
+    sub, other = here / "sub", here / "other.toml"
+    sub.mkdir()
+    other.write_text("slowest = 7\n", encoding="utf-8")
+    monkeypatch.chdir(sub)
 
     assert main(["config"]) == 0
+    both = capsys.readouterr().out
+    assert main(["--config", str(other), "config"]) == 0
     out = capsys.readouterr().out
-    assert "slowest" in out
-    assert f"has the root directory {here / 'sub'}, and does not read this file; start it in {here}" in out
+    assert "slowest" in both
+    assert "Note: a pytest" not in both  # it finds the file above its root directory, as the command does
+    reads = f"has the root directory {sub}, and reads {here / 'sergas.toml'}; start it in {here}, or give"
+    assert f"Note: a pytest that is started here {reads}" in out
 
 
 def test_config_changed_shows_what_differs_from_the_defaults_alone(capsys: pytest.CaptureFixture[str]) -> None:

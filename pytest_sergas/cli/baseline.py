@@ -75,7 +75,8 @@ def _path(named: str | None) -> Path:
     from pytest_sergas.plugin import baselines
 
     config = configured()
-    path = baselines.place(config, load(config.rootpath, environ=os.environ).settings.history)
+    loaded = load(config.rootpath, environ=os.environ)
+    path = baselines.place(config, loaded.place(loaded.settings.history))
     if path is None:
         raise SergasError("sergas: pytest's cache is switched off here; name the file with --history")
     return path

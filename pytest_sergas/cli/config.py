@@ -243,10 +243,12 @@ def _shown(key: str, value: object) -> str:
 
 def _elsewhere(file: ConfigFile, config: pytest.Config) -> Iterator[str]:
     """Say when a pytest that is started here reads another file than the one that is shown."""
-    if file.name and file.root.resolve() != config.rootpath.resolve():
+    read = find_file(config.rootpath)
+    if file.name and (read.root.resolve(), read.name) != (file.root.resolve(), file.name):
+        there = f"reads {read.root / read.name}" if read.name else "finds no file"
         yield (
-            f"a pytest that is started here has the root directory {config.rootpath}, and does not read this file; "
-            f"start it in {file.root}, or give that directory a pytest.ini"
+            f"a pytest that is started here has the root directory {config.rootpath}, and {there}; start it in "
+            f"{file.root}, or give that directory a pytest.ini"
         )
 
 

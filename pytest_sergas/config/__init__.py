@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sergas.config.file import PYPROJECT as PYPROJECT
 from pytest_sergas.config.file import SERGAS_TOML as SERGAS_TOML
-from pytest_sergas.config.file import ConfigFile, read_file
+from pytest_sergas.config.file import ConfigFile, find_file
 from pytest_sergas.config.runs import KEYS as KEYS
 from pytest_sergas.config.runs import TYPE_KEYS as TYPE_KEYS
 from pytest_sergas.config.runs import Settings as Settings
@@ -102,10 +102,10 @@ EVERYTHING = Judged()
 def load(
     root: Path, *, environ: Mapping[str, str], options: Given | None = None, program: Program | None = None
 ) -> Loaded:
-    """Read the plugin's section of the configuration in ``root``, and judge the rest.
+    """Read the plugin's section of the configuration in ``root`` or above it, and judge the rest.
 
     Args:
-        root: the directory with ``pyproject.toml`` or ``sergas.toml``; neither needs to exist.
+        root: where ``pyproject.toml`` or ``sergas.toml`` is looked for, and from where upwards; neither needs to exist.
         environ: the environment variables.
         options: key → (what the user typed, value), for what the command line set.
         program: what the program says that started pytest.
@@ -113,7 +113,8 @@ def load(
     Raises:
         ConfigurationError: listing every fault in the file, the environment and the options.
     """
-    file = read_file(root) if program is None else program.over(read_file(root))
+    found = find_file(root)
+    file = found if program is None else program.over(found)
     readings = load_sections(file, ("",), environ=environ, options={"": options or {}})
     loaded: Loaded = readings[""]
     return loaded

@@ -118,6 +118,10 @@ class Reading(Generic[T]):
     sources: Mapping[str, str]
     root: Path
 
+    def place(self, written: str) -> str:
+        """Return where a path of the configuration leads; "" where none is written."""
+        return str(self.root / written) if written else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Use:

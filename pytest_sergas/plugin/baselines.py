@@ -29,11 +29,11 @@ def place(config: pytest.Config, named: str, *, make: bool = False) -> Path | No
     """Return the file; None where there is no cache and none is named.
 
     Args:
-        named: the key `history`, "" for the cache.
+        named: where the key `history` leads, "" for the cache.
         make: whether it is to be written, so that its directory in the cache has to be there.
     """
     if named:
-        return config.rootpath / named
+        return Path(named)
     cached = made_cache_directory(config) if make else cache_directory(config)
     return cached / "history.json" if cached is not None else None
 

@@ -49,11 +49,11 @@ Known = Mapping[str, Dependency]
 
 def configured(config: pytest.Config) -> tuple[ConfigFile, Program]:
     """Return the configuration file of the run, and what the program says that started it."""
-    from pytest_sergas.config.file import read_file
+    from pytest_sergas.config.file import find_file
     from pytest_sergas.config.program import Program
 
     program = Program.read(config.getoption("sergas_program", None))
-    return program.over(read_file(config.rootpath)), program
+    return program.over(find_file(config.rootpath)), program
 
 
 def settings(file: ConfigFile) -> tuple[CheckSettings, ...]:
@@ -155,11 +155,10 @@ class Dependencies:
         Raises:
             pytest.UsageError: a check cannot be used as it is configured.
         """
-        root = self._config.rootpath
         file, program = configured(self._config)
         try:
             entries = settings(file)
-            self._checks = Once(entries, root, [need.name for need in self._wanted])
+            self._checks = Once(entries, file.root, [need.name for need in self._wanted])
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
         names = [entry.name for entry in entries]

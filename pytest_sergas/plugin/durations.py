@@ -55,7 +55,7 @@ class KeptDurations:
         named = loaded.settings.durations
         self._sharded = bool(config.getoption("sergas_shard"))
         self._served = self._serve(loaded) if is_url(named) else None
-        self._shared = Path(config.rootpath, named) if named and self._served is None else None
+        self._shared = Path(loaded.root, named) if named and self._served is None else None
         on_command_line = loaded.sources.get("durations", "").startswith("command line")
         self._updated = self._shared if on_command_line and not self._sharded else None
         if self._updated is not None and (reason := unwritable(self._updated)):
@@ -129,7 +129,7 @@ class KeptDurations:
         if self._sharded:
             raise _is_served(loaded)
         try:
-            return ServedDurations(loaded, self._config.rootpath)
+            return ServedDurations(loaded)
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
 

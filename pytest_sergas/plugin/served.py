@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from urllib.parse import quote
 
 from pytest_sergas.config import Loaded
@@ -25,17 +24,14 @@ _LIMIT_BYTES = 64 * 1024 * 1024
 class ServedDurations:
     """Asks a sidecar.
 
-    Args:
-        root: what relative paths of the configuration are relative to.
-
     Raises:
         ConfigurationError: the credentials cannot be used.
     """
 
-    def __init__(self, loaded: Loaded, root: Path) -> None:
+    def __init__(self, loaded: Loaded) -> None:
         faults: list[str] = []
         settings = loaded.settings
-        context = Context(settings, os.environ, root, root, sources=loaded.sources)
+        context = Context(settings, os.environ, loaded.root, loaded.root, sources=loaded.sources)
         self._endpoint = endpoint("durations", settings.durations, context, faults)
         if faults:
             raise ConfigurationError(tuple(faults))

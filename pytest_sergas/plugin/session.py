@@ -166,7 +166,7 @@ class Collection:
 
         if is_free(config):
             config.pluginmanager.register(BenchmarkFixture(), "sergas-benchmark")
-        judging = self._judging = Judging(repeats=self._engines.retries, history=loaded.settings.history)
+        judging = self._judging = Judging(repeats=self._engines.retries, history=loaded.place(loaded.settings.history))
         measuring = Measuring(judging, children=loaded.settings.measure_children)
         config.pluginmanager.register(measuring, "sergas-measuring")
         self._appliers.append(measuring)  # after the retries, which it adds to
@@ -441,7 +441,8 @@ class Run:
         return Context(
             settings=self._loaded.settings,
             environ=self._environ,
-            root=self._config.rootpath,
+            root=self._loaded.root,
+            rootdir=self._config.rootpath,
             invocation=self._config.invocation_params.dir,
             # As pytest itself reads it: relative to where the command was typed, ~ and variables filled in.
             junit_path=Path(os.path.expandvars(junit)).expanduser().absolute() if junit else None,
@@ -519,7 +520,7 @@ class Run:
             return "", []
         from pytest_sergas.plugin import baselines
 
-        path = baselines.place(self._config, self._loaded.settings.history, make=True)
+        path = baselines.place(self._config, self._loaded.place(self._loaded.settings.history), make=True)
         return baselines.machine(), baselines.record(path, tests, branch) if path is not None else []
 
     def _record(self, session: pytest.Session, tests: tuple[TestRecord, ...], unfinished: tuple[str, ...]) -> RunRecord:

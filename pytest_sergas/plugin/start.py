@@ -244,7 +244,16 @@ def asked(config: pytest.Config) -> bool:
 
 
 def _is_configured(root: Path) -> bool:
-    """Whether there is a configuration, be it empty."""
+    """Whether there is a configuration, be it empty, where `find_file` looks: here and above, up to the repository."""
+    for directory in (root, *root.parents):
+        if _configures(directory):
+            return True
+        if os.path.lexists(directory / ".git"):
+            break
+    return False
+
+
+def _configures(root: Path) -> bool:
     if os.path.lexists(root / "sergas.toml"):
         return True
     try:

@@ -55,13 +55,14 @@ class Context:
     Attributes:
         settings: the configuration in force.
         environ: the environment variables.
-        root: pytest's root directory; relative paths of the configuration are relative to it.
+        root: the directory of the configuration; its relative paths are relative to it.
         invocation: the directory in which the user typed the command; relative paths of options are
             relative to it.
         junit_path: the JUnit file that pytest writes, or None.
         junit_prefix: what pytest puts before its class names there.
         sources: key of the settings → the place that decided on it.
         cache: a directory of ours in pytest's cache, or None where it is off.
+        rootdir: pytest's root directory, which the node ids are relative to; None where it is ``root``.
         record: the CTRF file in which the program that started pytest reads the run, or None.
     """
 
@@ -73,6 +74,7 @@ class Context:
     junit_prefix: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = None
+    rootdir: Path | None = None
     record: Path | None = None
 
     def named(self, key: str) -> str:

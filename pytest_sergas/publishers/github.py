@@ -37,8 +37,8 @@ def create(context: Context) -> GitHub | None:
         return None
     summary = environ.get("GITHUB_STEP_SUMMARY")
     return GitHub(
-        root=context.root,
-        workspace=Path(environ.get("GITHUB_WORKSPACE") or context.root),
+        root=context.rootdir or context.root,
+        workspace=Path(environ.get("GITHUB_WORKSPACE") or context.rootdir or context.root),
         summary=Path(summary) if summary else None,
         slowest=context.settings.slowest,
         others_annotate=find_spec(_OTHER_ANNOTATOR) is not None,
