@@ -113,6 +113,8 @@ class Own:
 
 def _boot_clock() -> Callable[[], float]:
     """Return the clock by which wall time is counted on. Linux has one that goes on while the machine sleeps."""
+    if sys.platform == "win32":
+        return time.perf_counter
     which = getattr(time, "CLOCK_BOOTTIME", None)
     if sys.platform == "win32":
         return time.perf_counter
