@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pytest_sergas.core.report import Report, ReportedTest
 
-SHOWN = 3
+SHOWN = 5
 LINES = 1_000  # combinations of project, branch, shard and type that are remembered
 FAILED = "failed"
 
@@ -22,7 +22,8 @@ class OfType:
     """The tests of one type in one run.
 
     Attributes:
-        tests: outcome → the first `SHOWN` tests with it; `FAILED` has those of every way to fail.
+        tests: outcome → the first test of each of the first `SHOWN` causes; `FAILED` has those of every way to fail.
+        counts: outcome → what the tests of a cause have in common → how many they are.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class OfType:
     shard: str
     split: str
     tests: Mapping[str, tuple[ReportedTest, ...]]
+    counts: Mapping[str, Mapping[str, int]]
 
     def is_shard_with(self, other: OfType) -> bool:
         """Whether both are parts of one run."""
@@ -49,16 +51,22 @@ class NewestTests:
     def take(self, report: Report) -> None:
         """Remember a run that is newer than all before it."""
         found: dict[str, dict[str, list[ReportedTest]]] = {}
+        counts: dict[str, dict[str, dict[str, int]]] = {}
         for test in report.tests:
             of_type = found.setdefault(test.type, {})
             outcome = FAILED if test.status == FAILED else test.outcome
             for word in {outcome, test.outcome}:
-                if len(shown := of_type.setdefault(word, [])) < SHOWN:
+                shown = of_type.setdefault(word, [])
+                alike = counts.setdefault(test.type, {}).setdefault(word, {})
+                if test.alike not in alike and len(shown) < SHOWN:
                     shown.append(test)
+                    alike[test.alike] = 0
+                if test.alike in alike:
+                    alike[test.alike] += 1
         for name, outcomes in found.items():
             key = (report.project, report.branch, report.shard, name)
             tests = {outcome: tuple(shown) for outcome, shown in outcomes.items() if outcome != "passed"}
-            self._newest[key] = OfType(report.run_id, report.commit, report.shard, report.split, tests)
+            self._newest[key] = OfType(report.run_id, report.commit, report.shard, report.split, tests, counts[name])
             self._newest.move_to_end(key)
         while len(self._newest) > LINES:
             self._newest.popitem(last=False)

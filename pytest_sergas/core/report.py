@@ -41,6 +41,7 @@ class ReportedTest:
         peak_memory_bytes: what its call added; None where that was not measured.
         allowed_s, allowed_mb: its budgets of time, in seconds, and of memory, in MiB; None for no budget.
         message: the first line of how it failed, or "".
+        cause: the fingerprint that it shares with other failures of the same cause, or "".
     """
 
     id: str
@@ -53,6 +54,12 @@ class ReportedTest:
     allowed_s: float | None = None
     allowed_mb: float | None = None
     message: str = ""
+    cause: str = ""
+
+    @property
+    def alike(self) -> str:
+        """What failures of one cause have in common; without a cause, what this test alone has."""
+        return self.cause or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +177,7 @@ def _tests(results: _Table) -> Iterator[ReportedTest]:
             _own_number(measured, "budgets", "max_duration", "allowed"),
             _own_number(measured, "budgets", "max_memory_mb", "allowed"),
             _first_line(test.table.get("message")),
+            _own_text(test.table, "extra", "cause", "fingerprint"),
         )
 
 

@@ -4,21 +4,22 @@ By the labels of the alert, the first that is there:
 
 check     the message of the check; the component
 test      the test
-type      the first tests of the newest run that failed, or that have the outcome of the label ``outcome``, with their
-          messages; the run
+type      the first tests of the newest run that failed, or that have the outcome of the label ``outcome``, one for each
+          cause with its message and how many more there are; the run
 
 Without any of them, the link leads to the alert.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from pytest_sergas.core.health import CheckResult
 from pytest_sergas.core.messages import Notified
-from pytest_sergas.core.newest_tests import FAILED, SHOWN, NewestTests
+from pytest_sergas.core.newest_tests import FAILED, SHOWN, NewestTests, OfType
+from pytest_sergas.core.report import ReportedTest
 from pytest_sergas.core.series import Labels
 
 
@@ -52,13 +53,19 @@ class Explaining:
             return Explanation(f"/tests/one?id={quote(test, safe='')}")
         if runs := self.tests.find(labels):
             word = labels.get("outcome", FAILED)
-            shown = [test for run in runs for test in run.tests.get(word, ())][:SHOWN]
             told = next((run for run in runs if word in run.tests), runs[0])
-            why = tuple(_told(word, [(test.id, test.message) for test in shown])) if fires else ()
+            why = tuple(_told(word, runs)) if fires else ()
             return Explanation(f"/runs/{quote(told.run_id, safe='')}", why)
         return Explanation(f"/alerts#{alert.fingerprint}")
 
 
-def _told(word: str, tests: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for number, (name, message) in enumerate(tests, start=1):
-        yield f"{word}_test_{number}", f"{name}: {message}" if message else name
+def _told(word: str, runs: Sequence[OfType]) -> Iterator[tuple[str, str]]:
+    """Yield an annotation for each cause; shards may share one."""
+    first: dict[str, ReportedTest] = {}
+    for run in runs:
+        for test in run.tests.get(word, ()):
+            first.setdefault(test.alike, test)
+    for number, (alike, test) in enumerate(list(first.items())[:SHOWN], start=1):
+        more = sum(run.counts.get(word, {}).get(alike, 0) for run in runs) - 1
+        name = f"{test.id} and {more} more" if more else test.id
+        yield f"{word}_test_{number}", f"{name}: {test.message}" if test.message else name

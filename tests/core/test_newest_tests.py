@@ -27,12 +27,12 @@ def found(newest: NewestTests, word: str = "failed", **labels: str) -> dict[str,
     return {of.run_id: [test.id for test in of.tests.get(word, ())] for of in runs}
 
 
-def test_first_three_that_failed_in_any_way_in_their_order() -> None:
+def test_first_five_that_failed_in_any_way_in_their_order() -> None:
     newest = NewestTests()
-    ways = [("a", "failed"), ("b", "timeout"), ("c", "crashed"), ("d", "error")]
+    ways = [("a", "failed"), ("b", "timeout"), ("c", "crashed"), ("d", "error"), ("e", "failed"), ("f", "failed")]
     newest.take(run("r1", one("ok", "passed"), *(one(name, "failed", outcome) for name, outcome in ways)))
 
-    assert found(newest) == {"r1": ["a", "b", "c"]}
+    assert found(newest) == {"r1": ["a", "b", "c", "d", "e"]}
     assert found(newest, "error") == {"r1": ["d"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -25,6 +26,19 @@ TESTS = (
 def alert(status: Literal["firing", "resolved"] = "firing", **labels: str) -> Notified:
     pairs = tuple(sorted({"alertname": "A", **labels}.items()))
     return Notified(pairs, (), status, 1.0, None, "", 1.0, fingerprint(pairs), "error")
+
+
+def test_tests_of_one_cause_are_told_once_over_all_shards() -> None:
+    newest = NewestTests()
+    for number in (1, 2):
+        tests = [replace(TESTS[0], id=f"t.py::s{number}_{n}", cause=f"1:{n % 6}") for n in range(12)]
+        newest.take(Report(f"r{number}", "shop", "main", "c", 0.0, 1.0, tuple(tests), shard=f"{number}/2", split="s"))
+
+    explanation = Explaining(dict, newest)(alert(type="unit"))
+
+    assert dict(explanation.annotations) == {
+        f"failed_test_{n + 1}": f"t.py::s2_{n} and 3 more: assert 1 == 2" for n in range(5)
+    }
 
 
 @pytest.mark.parametrize(
