@@ -88,10 +88,11 @@ def test_number_of_lines_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(("written", "expected"), [("  assert 1 == 2\n  more", "assert 1 == 2"), ("", ""), (7, "")])
-def test_message_of_a_test_is_its_first_line(written: object, expected: str) -> None:
+def test_message_of_a_test_is_its_first_line_and_its_cause_a_fingerprint(written: object, expected: str) -> None:
     test = {"name": "a", "status": "failed", "duration": 1, "message": written}
+    test["extra"] = {"cause": {"fingerprint": "1:0f"}}
     results = {"tool": {"name": "pytest"}, "summary": {}, "tests": [test]}
 
     [read] = read_report({"reportFormat": "CTRF", "runId": "r", "results": results}).tests
 
-    assert read.message == expected
+    assert (read.message, read.cause) == (expected, "1:0f")
