@@ -25,7 +25,7 @@ from pytest_sergas.config.runs import KEYS
 from pytest_sergas.errors import ConfigurationError
 from pytest_sergas.monitoring import ComprehensiveMonitoringSystem
 from pytest_sergas.publishers import endpoint
-from tests.reach import test_daemon, test_runs, test_serve, test_variables
+from tests.reach import test_daemon, test_program, test_runs, test_serve, test_variables
 
 pytestmark = pytest.mark.unit
 
@@ -115,8 +115,6 @@ ELSEWHERE = {
             for key, where in ELSEWHERE["serve"].items()
             if not key.startswith("serve.")  # the engine is the same one
         },
-        "collect.max_endpoints": "tests/collectors/test_http_requests.py::"
-        "test_endpoints_beyond_the_cap_are_other_and_the_first_keep_their_series",
         "collect.duration_sampling": "tests/collectors/test_http_requests.py::"
         "test_sampled_durations_are_those_of_every_so_manieth_request_and_the_count_stays_exact",
     },
@@ -126,7 +124,9 @@ HERE: Mapping[str, frozenset[str]] = {
     "serve": frozenset(
         {*test_daemon.OBSERVED, *test_variables.OBSERVED, *(f"serve.{key}" for key in test_serve.OBSERVED)}
     ),
-    "program": frozenset({*test_runs.OBSERVED, *test_daemon.OBSERVED, *test_variables.OBSERVED}),
+    "program": frozenset(
+        {*test_runs.OBSERVED, *test_daemon.OBSERVED, *test_variables.OBSERVED, *test_program.OBSERVED}
+    ),
 }
 
 
