@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -154,7 +155,9 @@ def test_another_thread_measures_its_own_waiting() -> None:
 @linux
 def test_a_forked_child_measures_itself(meter: Meter) -> None:
     read, write = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a worker of pytest-xdist has threads
+        child = os.fork()
     if child == 0:
         try:
             meter.start(exact=True)

@@ -7,6 +7,7 @@ import resource
 import stat
 import tempfile
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -152,7 +153,9 @@ def _as_ordinary_user(path: Path) -> str | None:
     if os.geteuid() != 0:
         return unwritable(path)
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a worker of pytest-xdist has threads
+        child = os.fork()
     if child == 0:
         try:
             os.setuid(65534)
