@@ -50,6 +50,19 @@ async def test_alert_that_ended_while_it_was_held_back_is_not_sent(tmp_path: Pat
     assert after.told() == []
 
 
+async def test_message_with_what_was_held_back_leaves_nothing_for_a_summary() -> None:
+    clock, chat, done = Clock(), Receiver(), []
+    async with alerting(None, one_a_minute(chat), clock) as running:
+        for names in (["First"], ["First", "A"], ["First", "A", BAD]):
+            await running.took_place([found(clock(), *names)])
+            await answered(running, clock)
+            done.append(is_done(running, clock))
+        await chat.until(2)
+
+    assert chat.told() == ["First fires", "Bad fires, A fires, First fires"]
+    assert done == [True, False, True]  # A is held back, until the critical alert takes it along
+
+
 @settings(max_examples=50, deadline=None)
 @given(STEPS)
 def test_whatever_is_held_back_the_channel_knows_in_the_end_what_fires(
