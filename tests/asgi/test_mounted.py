@@ -119,8 +119,8 @@ def test_mounted_sidecar_wants_a_token_where_there_are_some_and_is_away_while_no
     with served(
         Starlette(routes=[Mount("/sergas", sidecar_app(system, tokens=("s3cret",)))], lifespan=system.lifespan)
     ) as url:
-        refused = httpx2.get(f"{url}/sergas/health", timeout=60)
-        let_in = httpx2.get(f"{url}/sergas/health", timeout=60, headers={"Authorization": "Bearer s3cret"})
+        refused = httpx2.get(f"{url}/sergas/api/runs", timeout=60)
+        let_in = httpx2.get(f"{url}/sergas/api/runs", timeout=60, headers={"Authorization": "Bearer s3cret"})
 
     assert (away.status_code, away.text) == (503, "the monitoring does not run\n")
     assert (refused.status_code, let_in.status_code) == (401, 200)
