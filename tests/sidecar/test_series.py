@@ -175,8 +175,8 @@ async def test_while_there_is_little_values_are_drawn_as_they_came(tmp_path: Pat
         system = read(await page.text("/")).section("System")
 
     assert [card.attributes["aria-label"] for card in system.all("section")] == ["CPU"]
-    assert system.all("title")[0].text == "CPU over the last 1 h: 3 values, from 20% to 90%, the last one 40%"
-    assert [text.text for text in system.all("text") if text.attributes["class"].startswith("x")] == ["1 h ago", "now"]
+    assert system.all("title")[0].text == "CPU over the last 2 h: 3 values, from 20% to 90%, the last one 40%"
+    assert [text.text for text in system.all("text") if text.attributes["class"].startswith("x")] == ["2 h ago", "now"]
 
 
 async def test_pages_draw_machine_disks_and_response_times_and_stay_small(tmp_path: Path) -> None:

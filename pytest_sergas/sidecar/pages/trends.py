@@ -135,8 +135,9 @@ def _view(shown: Shown, buckets: Sequence[Bucket], now: Now) -> TrendView | None
         extents.append(Extent(x, one.least * shown.factor, one.greatest * shown.factor))
     if not shown.has_extents or all(one.low == one.high for one in extents):
         extents = []
-    labels = ((points[0].x, f"{age(-points[0].x)} ago"), (points[-1].x, "now"))
-    title = f"{shown.title} over the last {age(-points[0].x)}"
+    past = age(now.wall_s - buckets[0].start_s)
+    labels = ((points[0].x, f"{past} ago"), (points[-1].x, "now"))
+    title = f"{shown.title} over the last {past}"
     return TrendView(shown.title, line(title, points, Axes(shown.unit, None, labels, shown.least_top), extents))
 
 
