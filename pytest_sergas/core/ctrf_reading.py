@@ -157,7 +157,7 @@ def _attempt_of(entry: Mapping[str, Any], outcome: Outcome, where: str) -> Attem
         message=_optional(entry, "message", str, "", f"{where}.message"),
         trace=_optional(entry, "trace", str, "", f"{where}.trace"),
         measured=_measurement(_optional(extra, "measured", dict, {}, f"{where}.extra.measured"), where),
-        cause=_cause(_optional(extra, "cause", dict, {}, f"{where}.extra.cause"), f"{where}.extra.cause"),
+        cause=_cause(extra.get("cause"), f"{where}.extra.cause"),
     )
 
 
@@ -183,9 +183,9 @@ def _measurement(cost: Mapping[str, Any], attempt: str) -> Measurement | None:
     )
 
 
-def _cause(found: Mapping[str, Any], where: str) -> Cause | None:
-    if not found:
-        return None
+def _cause(found: object, where: str) -> Cause | None:
+    if not isinstance(found, dict) or "fingerprint" not in found:
+        return None  # not ours: under this name another tool may say anything
     return Cause(
         _field(found, "fingerprint", str, f"{where}.fingerprint"),
         _field(found, "phase", str, f"{where}.phase"),

@@ -202,3 +202,11 @@ def test_what_is_no_ctrf_says_why(data: bytes, message: str) -> None:
         from_json(data)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("foreign", ["a text", 7, ["a list"], {"of": "another tool"}])
+def test_cause_of_another_tool_is_left_alone(foreign: object) -> None:
+    document = ctrf.to_ctrf(run_of(record("a.py::t", Outcome.FAILED)))
+    document["results"]["tests"][0]["extra"]["cause"] = foreign
+
+    assert from_json(json.dumps(document).encode()).tests[0].last.cause is None
