@@ -83,7 +83,10 @@ def read(config: Mapping[str, Any], environ: Mapping[str, str]) -> SystemSetting
         engine = EngineSettings(root, **{name: readings[name].settings for name in _PARTS}, job=runs.project)
     if faults:
         raise ConfigurationError(tuple(faults))
-    for_pytest = {**runs_of(table, root), "checks": given.get("checks", ())}
+    # The pytest of a run reads the checks alone: what they take from the general keys stands in each of them.
+    timeout_s = engine.checks.health_check_timeout
+    checks = tuple({"timeout": timeout_s, **entry} for entry in given.get("checks", ()))
+    for_pytest = {**runs_of(table, root), "checks": checks}
     return SystemSettings(replace(engine, serve=replace(engine.serve, store=store)), runs, for_pytest, sidecar_url)
 
 

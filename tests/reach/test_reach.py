@@ -73,7 +73,6 @@ _SMTP = dict.fromkeys(test_variables.OF_KEYS, "tests/reach/test_variables.py::te
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     "pytest": {
         **RUNS,
-        "health_check_timeout": "tests/config/test_checks.py::test_check_has_the_general_times_unless_it_has_its_own",
         "checks.timeout": "tests/checks/test_once.py::test_check_that_hangs_costs_only_its_own_result",
         "checks.depends_on": "tests/checks/test_once.py::test_what_depends_on_a_dead_component_is_unknown",
         "environment.PROMETHEUS_GATEWAY": f"{_PLUGIN}publishing.py::test_gateway_is_also_named_by_the_environment",

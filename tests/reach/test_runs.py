@@ -22,6 +22,7 @@ project = "reach"
 timeout = 1
 retries = 1
 slowest = 1
+health_check_timeout = 2
 ctrf = "out.json"
 markdown = "out.md"
 textfile = "out.prom"
@@ -52,6 +53,13 @@ call = "own:fine"
 type = "python"
 name = "dead"
 call = "own:dead"
+[[checks]]
+type = "python"
+name = "sleepy"
+call = "own:sleepy"
+[types.e2e]
+dependencies = ["sleepy"]
+on_unavailable = "skip"
 [types.security]
 dependencies = ["dead"]
 on_unavailable = "skip"
@@ -78,8 +86,18 @@ def test_hangs_longer(): time.sleep(10)
 @pytest.mark.security
 def test_needs(): pass
 
+@pytest.mark.e2e
+def test_waits(): pass
+
 @pytest.mark.smoke
 def test_gate(): pass
+"""
+CHECKS = """
+import time
+
+def fine(): return True
+def dead(): return False
+def sleepy(): time.sleep(30)
 """
 PROGRAM = """
 import asyncio, os, tomllib
@@ -146,6 +164,8 @@ OBSERVED: Mapping[str, Callable[[Ran], bool]] = {
     "types.NAME.dependencies": lambda ran: ran.raw("test_needs") == "skipped",
     "types.NAME.on_unavailable": lambda ran: ran.raw("test_needs") == "skipped",
     "types.NAME.max_duration": lambda ran: "max_duration" in json.dumps(ran.tests["test_short"]),
+    # The check is given half a second more, in which it may say by itself that it found nobody.
+    "health_check_timeout": lambda ran: "no answer within 2.5 s" in ran.tests["test_waits"]["message"],
     "checks": lambda ran: ran.raw("test_needs") == "skipped" and ran.raw("test_short") == "passed",
     "checks.type": lambda ran: ran.raw("test_needs") == "skipped" and ran.raw("test_short") == "passed",
     "checks.name": lambda ran: ran.raw("test_needs") == "skipped" and ran.raw("test_short") == "passed",
@@ -172,7 +192,7 @@ def test_each_key_has_its_effect(part: str, names: Mapping[str, str], tmp_path: 
             text = text.replace(f"\n{ours} = ", f"\n{specified} = ", 1)
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / "password").write_text("hunter2", encoding="utf-8")
-        (tmp_path / "own.py").write_text("def fine(): return True\ndef dead(): return False\n", encoding="utf-8")
+        (tmp_path / "own.py").write_text(CHECKS, encoding="utf-8")
         (tmp_path / "test_reach.py").write_text(TESTS, encoding="utf-8")
         (tmp_path / "load").mkdir()
         (tmp_path / "load" / "test_path.py").write_text("def test_path(): pass\n", encoding="utf-8")
