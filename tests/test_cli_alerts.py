@@ -139,7 +139,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 @pytest.mark.integration
 def test_silence_is_set_listed_and_ended_in_a_running_sidecar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sidecar(here, "--store", ":memory:") as running:
+    with sidecar(here, "--store", "sergas.db") as running:
         url = ("--url", running.url)
         assert main(["silence", *url, "add", "alertname=A", "host=~db.*", "--for", "2h", "--comment", "known"]) == 0
         silence_id, _, _ = capsys.readouterr().out.split()
@@ -149,6 +149,10 @@ def test_silence_is_set_listed_and_ended_in_a_running_sidecar(here: Path, capsys
         assert capsys.readouterr().out == f"{silence_id} has ended\n"
         assert main(["silence", *url, "end", silence_id]) == 2
         refused = capsys.readouterr().err
+
+    with sidecar(here, "--store", ":memory:") as running:
+        assert main(["silence", "--url", running.url, "add", "alertname=A", "--for", "2h"]) == 0
+        assert capsys.readouterr().out.endswith("; only in memory: a restart forgets it\n")
 
     assert listed.startswith(f"{silence_id} until ")
     assert listed.endswith('alertname="A" host=~"db.*": known\n')

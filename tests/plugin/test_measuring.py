@@ -260,7 +260,8 @@ def test_every_attempt_is_measured_and_recorded(pytester: pytest.Pytester, run: 
     test = run(*workers).tests["test_one"]
 
     measured = [attempt["extra"]["measured"] for attempt in (*test["retryAttempts"], test)]
-    assert all(abs(one["peakMemoryBytes"] - 30 * MIB) <= MIB for one in measured)
+    peaks_mib = [one["peakMemoryBytes"] / MIB for one in measured]
+    assert max(abs(peak - 30) for peak in peaks_mib) <= 1, peaks_mib
     assert all(0 < one["undisturbedSeconds"] <= one["wallSeconds"] for one in measured)
 
 

@@ -342,7 +342,7 @@ def test_longest_tests_begin_at_once_and_the_next_ones_wait_behind_the_shortest_
 
 @pytest.mark.parametrize(
     ("test_s", "most"),
-    [pytest.param(0.0125, 8, id="short"), pytest.param(0.04, 3, id="longer"), pytest.param(1.0, 1, id="long")],
+    [pytest.param(0.013, 8, id="short"), pytest.param(0.04, 3, id="longer"), pytest.param(1.0, 1, id="long")],
 )
 def test_unrecorded_tests_are_sent_in_batches_by_what_the_finished_ones_took(test_s: float, most: int) -> None:
     model = Model([Collected(f"test_{place}", "unit") for place in range(100)], 2, Random(0))  # noqa: S311  the same run every time
