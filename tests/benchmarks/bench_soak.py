@@ -59,9 +59,9 @@ groups:
   - name: shops
     rules:
       - alert: ShopClosed
-        expr: shop_open == 0
+        expr: shop_open == 0 * VERSION
         annotations:
-          summary: "{{ $labels.instance }} is closed (version VERSION)"
+          summary: "{{ $labels.instance }} is closed"
 """
 
 
@@ -125,7 +125,7 @@ def test_memory_does_not_grow_by_more_than_2_mib_in_the_second_half_of_a_day(tmp
         return Answer()
 
     environ = {"LD_PRELOAD": str(library()), "FAKETIME": f"+0 x{FOLD}"}
-    (tmp_path / "rules.yml").write_text(RULES, "utf-8")
+    (tmp_path / "rules.yml").write_text(RULES.replace("VERSION", "1"), "utf-8")
     with (
         answering(answer) as receiver,
         sidecar(
@@ -134,7 +134,7 @@ def test_memory_does_not_grow_by_more_than_2_mib_in_the_second_half_of_a_day(tmp
     ):
         held = [private_mib(running.process.pid), *live_a_day(running, tmp_path / "rules.yml")]
         with urlopen(f"{running.url}/api/rules") as listed:
-            version = re.findall(r"version (\d+)", listed.read().decode())
+            version = re.findall(r"0 \* (\d+)", listed.read().decode())
 
     show(
         f"a day of {PUSHES} pushes, {ALERTS} alerts, {RELOADS} reloads in {DAY_S:.0f} s",
