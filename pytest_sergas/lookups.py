@@ -51,7 +51,7 @@ def look_up(*asked: Any) -> Future[Any]:
 def _work(asked: tuple[Any, ...], lookup: Future[Any]) -> None:
     try:
         found = socket.getaddrinfo(*asked)
-    except Exception as error:  # noqa: BLE001  whoever waits gets it, whatever it is
+    except Exception as error:  # noqa: BLE001  raised where the answer is awaited
         _forget(asked)
         lookup.set_exception(error)
     else:

@@ -27,7 +27,7 @@ def run_once(entries: Sequence[CheckSettings], root: Path) -> dict[str, CheckRes
 
 
 class Once:
-    """Checks that are run whenever somebody asks.
+    """Checks that are run on request.
 
     Args:
         entries: complete: what they depend on is among them.

@@ -100,7 +100,7 @@ def _entry(name: str, members: Sequence[ChannelSettings], root: Path, notes: lis
 
 
 def _holds_secret(receiver: Mapping[str, Any]) -> bool:
-    """Whether what is written gives access to something: whoever knows the address of a webhook may post there."""
+    """Whether what is written gives access to something: the address of a webhook is enough to post there."""
     proxy = receiver.get("http_config", {}).get("proxy_url", "")
     return "@" in proxy or any(key in receiver for key in ("url", "api_url", "auth_password"))
 

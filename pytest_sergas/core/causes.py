@@ -99,7 +99,7 @@ def cause_of(phase: str, message: str, frame: Frame) -> Cause:
         frame: the innermost one of the project, or what stands for it.
     """
     exception, lines = _read(message)
-    # A line moves whenever somebody edits above it; its text does so only with the code.
+    # An edit above a line moves it; its text changes only with the code.
     place = frame.source or ("" if frame.function or frame.line is None else str(frame.line))
     parts = (phase, exception, frame.file, frame.function, place, mask("\n".join(lines)))
     digest = sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()

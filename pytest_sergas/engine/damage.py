@@ -141,7 +141,7 @@ def _shown(value: Any) -> str:
     return repr(_raw(value).decode("utf-8", "backslashreplace") if isinstance(value, str) else value)
 
 
-# What a row of each table has to be; whoever reads it relies on no more.
+# What a row of each table has to be; its readers rely on no more.
 
 
 def _nothing_more(row: sqlite3.Row) -> None:

@@ -303,7 +303,7 @@ class Process:
 class _Ending:
     """An application round another one, which answers what is still going on when the process may wait no longer.
 
-    uvicorn cancels it then. Whoever sends a body slowly is the usual case, and no fault of the application's.
+    uvicorn cancels it then. A client that sends a body slowly is the usual case, and no fault of the application's.
     """
 
     def __init__(self, app: ASGIApp) -> None:
