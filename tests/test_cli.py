@@ -358,7 +358,7 @@ def test_pytest_that_cannot_start_is_said(root: Path, command: str) -> None:
 
     assert (ran.status, ran.out) == (2, "")
     assert "No module named 'nowhere_at_all'" in ran.err
-    assert ran.err.endswith("sergas: pytest cannot start in this directory (status 4); mend that first\n")
+    assert ran.err.endswith("sergas: pytest cannot start in this directory (status 4); fix that first\n")
 
 
 # sergas config

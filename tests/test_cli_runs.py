@@ -213,7 +213,7 @@ def test_plan_of_tests_that_cannot_be_collected_is_refused(tmp_path: Path) -> No
 
     assert ran.status == 2
     assert "No module named 'nothing_of_this_name'" in ran.err
-    assert ran.err.endswith("sergas: pytest could not collect the tests (status 2); mend that first\n")
+    assert ran.err.endswith("sergas: pytest could not collect the tests (status 2); fix that first\n")
 
 
 def test_plan_for_no_workers_is_refused(tmp_path: Path) -> None:

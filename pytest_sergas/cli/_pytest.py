@@ -28,5 +28,5 @@ def configured() -> pytest.Config:
     stop = _Stop()
     status = pytest.main([], plugins=[stop])
     if stop.config is None:
-        raise SergasError(f"sergas: pytest cannot start in this directory (status {int(status)}); mend that first")
+        raise SergasError(f"sergas: pytest cannot start in this directory (status {int(status)}); fix that first")
     return stop.config

@@ -181,7 +181,7 @@ def _collect(arguments: list[str], workers: int, shards: int) -> Planned:
         status = pytest.main([*options, *arguments], plugins=[planner])
     if planner.config is None or status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         print(said.getvalue(), file=sys.stderr)
-        raise SergasError(f"sergas: pytest could not collect the tests (status {int(status)}); mend that first")
+        raise SergasError(f"sergas: pytest could not collect the tests (status {int(status)}); fix that first")
     from pytest_sergas.plugin import LOADED
     from pytest_sergas.plugin.durations import KeptDurations
     from pytest_sergas.plugin.sharding import collected, cut

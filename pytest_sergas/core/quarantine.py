@@ -86,8 +86,8 @@ class Quarantine:
         if entry.until >= self.today:
             return ""
         return (
-            f"quarantine: {entry.test} was in quarantine until {entry.until}, for {entry.owner} to mend: "
-            f"{entry.reason}; mend it, or give its entry in {FILE} another date"
+            f"quarantine: {entry.test} was in quarantine until {entry.until}, for {entry.owner} to fix: "
+            f"{entry.reason}; fix it, or give its entry in {FILE} another date"
         )
 
 

@@ -58,7 +58,7 @@ class Quarantining:
         for item in items:
             entry = self.quarantine.of(item.nodeid)
             if entry is not None and entry.mode is Mode.SKIP:
-                reason = f"in quarantine until {entry.until}, for {entry.owner} to mend: {entry.reason}"
+                reason = f"in quarantine until {entry.until}, for {entry.owner} to fix: {entry.reason}"
                 item.add_marker(pytest.mark.skip(reason=reason), append=False)
         return (yield)
 

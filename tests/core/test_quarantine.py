@@ -92,8 +92,8 @@ def test_run_is_refused_for_what_has_expired() -> None:
     assert on("2026-09-01").refused(()) == (
         Refusal(
             "",
-            "quarantine: a.py::test_pay was in quarantine until 2026-08-31, for payments to mend: the bank is slow; "
-            "mend it, or give its entry in sergas-quarantine.toml another date",
+            "quarantine: a.py::test_pay was in quarantine until 2026-08-31, for payments to fix: the bank is slow; "
+            "fix it, or give its entry in sergas-quarantine.toml another date",
         ),
     )
 

@@ -117,7 +117,7 @@ def test_expired_entry_hides_nothing_and_fails_the_run(
     assert ran.document is not None
     (refusal,) = ran.document["results"]["extra"]["refused"]
     assert refusal["text"] == (
-        "quarantine: test_it.py::test_one was in quarantine until 2020-01-31, for payments to mend: races; mend it, or "
+        "quarantine: test_it.py::test_one was in quarantine until 2020-01-31, for payments to fix: races; fix it, or "
         "give its entry in sergas-quarantine.toml another date"
     )
 
